@@ -1,0 +1,117 @@
+"""Weights + card + code -> archive/store/<name>-<version>.mar, signed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import models
+from archive.sign import sign
+from archive.sources import ROOT, closure
+
+# What training writes and the handler reads, beside card.json; a task has those that it needs.
+DATA_FILES = ("model.safetensors", "codec.json", "labels.json")
+
+
+class RefusedError(Exception):
+    """The model must not be packed; the message says why and what to do."""
+
+
+def build(name: str, version: str, artifacts: Path, store: Path, keys: Path, preset: str) -> Path:
+    """Pack, sign and return the archive; raises RefusedError for a model that is missing or below its floor."""
+    weights = artifacts / name / version
+    card = checked_card(name, version, weights, preset)
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
+        sources, made = stage(card, weights, Path(folder)), Path(folder) / "made"
+        run_archiver(card, Path(folder), made)
+        archive = store / f"{name}-{version}.mar"
+        # The signature covers the final name; a crash in between leaves an archive that `verify` refuses.
+        (made / f"{name}.mar").replace(archive)
+    sign(archive, keys)
+    dependencies = [*map(str, sources), str(weights / "card.json")]
+    rules = [f"{archive}: {' '.join(dependencies)}", *(f"{path}:" for path in dependencies)]
+    archive.with_suffix(".d").write_text("\n".join(rules) + "\n")
+    return archive
+
+
+def checked_card(name: str, version: str, weights: Path, preset: str) -> dict[str, Any]:
+    """The card of trained weights that may be served."""
+    file = weights / "card.json"
+    if not file.is_file():
+        raise RefusedError(f"{name} {version} is not trained: make train MODEL={name} VERSION={version}")
+    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if card["preset"] != preset:
+        again = f"make train MODEL={name} VERSION={version} PRESET={preset}"
+        raise RefusedError(f"{name} {version} was trained with PRESET={card['preset']}: {again}")
+    faults = models.find(name).below_floor(card["metrics"])
+    if faults and preset == "full":
+        raise RefusedError(f"{name} {version} is below its floor: {'; '.join(faults)}")
+    return card
+
+
+def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
+    """Lay out under `folder` what the archive holds: content/ and model-config.yaml. Returns the source files."""
+    handler = Path("handlers", f"{card['task']}.py")
+    sources = closure(handler, Path("models", f"{card['name']}.py"))
+    content = folder / "content"
+    # The handler's file is the archive's entry point, and a second copy inside the package would never be read.
+    for source in (source for source in sources if source != handler):
+        target = content / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / source, target)
+    for file in (*DATA_FILES, card["example"]["file"]):
+        if (weights / file).is_file():
+            shutil.copy(weights / file, content / file)
+    served = {**card, "api": handler_class(card["task"]).api()}
+    (content / "card.json").write_text(json.dumps(served, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / "model-config.yaml").write_text(yaml.safe_dump(model_config(card["serving"]), sort_keys=False))
+    return sources
+
+
+def handler_class(task: str) -> Any:
+    """The one class that handlers/<task>.py defines."""
+    module = import_module(f"handlers.{task}")
+    (handler,) = (thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__)
+    return handler
+
+
+def model_config(serving: dict[str, Any]) -> dict[str, Any]:
+    """TorchServe's settings for the model: https://pytorch.org/serve, "Configuration", "Model specific"."""
+    return {
+        "minWorkers": serving["workers"],
+        "maxWorkers": serving["workers"],
+        "batchSize": serving["batch_size"],
+        "maxBatchDelay": serving["max_batch_delay"],
+        "responseTimeout": serving["response_timeout"],
+        "startupTimeout": serving["startup_timeout"],
+        "deviceType": "gpu",  # TorchServe uses the processor where it finds no GPU
+    }
+
+
+def run_archiver(card: dict[str, Any], folder: Path, made: Path) -> None:
+    """torch-model-archiver, which deletes and reuses $TMPDIR/<name>: it gets a TMPDIR of its own."""
+    for path in (made, folder / "tmp"):
+        path.mkdir()
+    archiver = Path(sys.executable).with_name("torch-model-archiver")
+    arguments = {
+        "--model-name": card["name"],
+        "--version": card["version"],
+        "--handler": str(ROOT / "handlers" / f"{card['task']}.py"),
+        "--extra-files": str(folder / "content"),
+        "--config-file": str(folder / "model-config.yaml"),
+        "--export-path": str(made),
+    }
+    command = [str(archiver), *(word for pair in arguments.items() for word in pair)]
+    done = subprocess.run(
+        command, env={**os.environ, "TMPDIR": str(folder / "tmp")}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RefusedError(f"torch-model-archiver failed for {card['name']}:\n{done.stderr}")

@@ -1,0 +1,41 @@
+"""The key pair of this bundle, and signing with it."""
+
+import base64
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from archive.verify import signature_of, statement
+
+PRIVATE, PUBLIC = "signing.pem", "signing.pub"
+
+
+def private_key(keys: Path) -> Ed25519PrivateKey:
+    """The private key in the folder `keys`; the pair is made on first use, readable by its owner alone."""
+    file = keys / PRIVATE
+    if not file.exists():
+        keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (keys / PUBLIC).write_bytes(public)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+            handle.write(pem)
+    loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise TypeError(f"{file} is not an Ed25519 key")
+    return loaded
+
+
+def sign(archive: Path, keys: Path) -> Path:
+    """Write `<archive>.sig` and return its path."""
+    signature = private_key(keys).sign(statement(archive))
+    file = signature_of(archive)
+    file.write_bytes(base64.b64encode(signature) + b"\n")
+    return file

@@ -1,0 +1,138 @@
+"""What every handler does: loads the model, takes a batch apart, and gives each row the answer that is its own."""
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from handlers.errors import BadRequest
+from handlers.meter import Meter
+from handlers.replies import MAX_BYTES, PHRASES, Answer
+from handlers.row import Row
+
+Item = TypeVar("Item")
+Reply = Mapping[str, Any] | Answer
+
+logger = logging.getLogger(__name__)
+
+
+class TaskHandler(ABC, Generic[Item]):
+    """A task's handler says how to decode, collate, forward, encode and explain; TorchServe calls the rest.
+
+    A subclass finds here: `card` (card.json), `folder` (the unpacked archive), `network`, `device`.
+    """
+
+    # For the OpenAPI page: media types of the request, and JSON schemas of the two kinds of reply.
+    REQUEST: ClassVar[Mapping[str, Any]]
+    REPLY: ClassVar[Mapping[str, Any]]
+    EXPLANATION: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def api(cls) -> dict[str, Any]:
+        """What the archive's card says of requests and replies."""
+        return {"request": cls.REQUEST, "reply": cls.REPLY, "explanation": cls.EXPLANATION}
+
+    def setup(self) -> None:
+        """Load what the task needs besides the network: a codec, label names."""
+
+    @abstractmethod
+    def decode(self, row: Row) -> Item:
+        """One request; raises BadRequest(field, why)."""
+
+    def collate(self, items: list[Item]) -> Tensor:
+        """Items -> the network's input, batch first."""
+        return torch.stack(items)  # type: ignore[arg-type]
+
+    def forward(self, batch: Tensor) -> Sequence[Any]:
+        """The network's outputs, a row an item."""
+        return self.network(batch.to(self.device, non_blocking=True, memory_format=self._layout(batch))).float().cpu()
+
+    @abstractmethod
+    def encode(self, output: Any, item: Item) -> Reply:
+        """One reply, without the model's name and version: they are added to every JSON reply."""
+
+    @abstractmethod
+    def explain(self, item: Item, target: str | None) -> Reply:
+        """Why: one reply. `target` is what the caller asks about, None for what was predicted."""
+
+    def initialize(self, context: Any) -> None:
+        """TorchServe's first call: load the model from the folder of the unpacked archive."""
+        properties = context.system_properties
+        self.folder = Path(properties["model_dir"])
+        self.card = json.loads((self.folder / "card.json").read_text(encoding="utf-8"))
+        self.meter = Meter(context.metrics, self.card["name"], self.card["version"])
+        gpu = properties.get("gpu_id")
+        self.device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
+        torch.set_num_threads(self.card["serving"]["threads"])
+        network = import_module(f"models.{self.card['name']}").CARD.network(**self.card["network"])
+        network.load_state_dict(load_file(self.folder / "model.safetensors"))
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        if self.card["serving"]["channels_last"]:
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.setup()
+
+    def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
+        """TorchServe's call for each batch: one reply a row, in order. A bug fails the batch, and is logged."""
+        rows = [Row.of(fields, context, i) for i, fields in enumerate(data)]
+        try:
+            with self.meter.seconds("request"):
+                answers = self.answer(rows)
+        except Exception:
+            logger.exception("failed requests: %s", ", ".join(row.trace_id for row in rows))
+            raise
+        self.meter.count(answers)
+        for i, answer in enumerate(answers):
+            context.set_response_status(answer.status, PHRASES[answer.status], i)
+            context.set_response_content_type(i, answer.content_type)
+        return [answer.body for answer in answers]
+
+    def answer(self, rows: Sequence[Row]) -> list[Answer]:
+        """Bad rows are refused one by one; the good ones share one forward pass, explanations come after it."""
+        answers: dict[int, Answer] = {}
+        items: dict[int, Item] = {}
+        with self.meter.seconds("decode"):
+            for i, row in enumerate(rows):
+                try:
+                    items[i] = self.decode(row)
+                except BadRequest as fault:
+                    answers[i] = Answer.refusal(fault)
+        predicted = [i for i in items if not rows[i].wants_explanation]
+        if predicted:
+            with self.meter.seconds("forward"), torch.inference_mode():
+                outputs = self.forward(self.collate([items[i] for i in predicted]))
+            with self.meter.seconds("encode"):
+                answers |= {i: self._encoded(output, items[i]) for i, output in zip(predicted, outputs, strict=True)}
+        for i in items.keys() - set(predicted):
+            answers[i] = self._explained(items[i], rows[i])
+        return [answers[i] for i in range(len(rows))]
+
+    def _encoded(self, output: Any, item: Item) -> Answer:
+        if isinstance(output, Tensor) and not output.isfinite().all():
+            return Answer.failure("the network's output is not finite")
+        return self._signed(self.encode(output, item))
+
+    def _explained(self, item: Item, row: Row) -> Answer:
+        try:
+            return self._signed(self.explain(item, row.option("target")))
+        except BadRequest as fault:
+            return Answer.refusal(fault)
+
+    def _signed(self, reply: Reply) -> Answer:
+        """The reply with the model's name and version in front."""
+        if isinstance(reply, Mapping):
+            reply = {"model": self.card["name"], "version": self.card["version"], **reply}
+        answer = Answer.of(reply)
+        if len(answer.body) > MAX_BYTES:
+            return Answer.failure(f"the reply of {len(answer.body)} bytes is over the limit of {MAX_BYTES}")
+        return answer
+
+    def _layout(self, batch: Tensor) -> torch.memory_format:
+        images = self.card["serving"]["channels_last"] and batch.dim() == 4
+        return torch.channels_last if images else torch.preserve_format

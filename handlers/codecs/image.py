@@ -1,0 +1,93 @@
+"""Images: from the bytes of a file to the tensor of a network."""
+
+import base64
+import binascii
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from handlers.errors import BadRequest
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAX_PIXELS = 40_000_000  # a larger one is refused before it is unpacked
+SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def image_bytes(value: Any) -> bytes:
+    """The bytes of an image that was sent raw, as a form part, or as base64 in JSON (a data: URL will do)."""
+    if isinstance(value, str):
+        text = value.partition(",")[2] if value.startswith("data:") else value
+        try:
+            value = base64.b64decode("".join(text.split()), validate=True)
+        except binascii.Error as fault:
+            raise BadRequest("image", f"not valid base64: {fault}") from fault
+    if not isinstance(value, bytes):
+        raise BadRequest("image", 'send the image as the body, as a form part "image", or as {"image": "<base64>"}')
+    if not value:
+        raise BadRequest("image", "the image is empty")
+    return value
+
+
+def open_image(data: bytes) -> Image.Image:
+    """An upright 8-bit image, "L" or "RGB", transparency laid on white; raises BadRequest if it is not one."""
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise BadRequest("image", f"{image.width} x {image.height} is over the limit of {MAX_PIXELS} pixels")
+        image = ImageOps.exif_transpose(image)  # reads the pixels, too
+        return _eight_bit(image)
+    except UnidentifiedImageError as fault:
+        raise BadRequest("image", f"not an image, or not one of {', '.join(FORMATS)}") from fault
+    except Image.DecompressionBombError as fault:
+        raise BadRequest("image", str(fault)) from fault
+    except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises for a file that is cut short or broken
+        if isinstance(fault, BadRequest):
+            raise
+        raise BadRequest("image", f"damaged image: {fault}") from fault
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode in SIXTEEN_BIT:
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """A square of `size` pixels in 1 (grey) or 3 (RGB) `channels`; `mean` and `std` are of values in 0..1."""
+
+    size: int
+    channels: int
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def pixels(self, data: bytes) -> Tensor:
+        """The bytes of an image file -> (C, size, size) of uint8: the shorter side is scaled, the middle is cut out."""
+        image = open_image(data).convert("L" if self.channels == 1 else "RGB")
+        image = ImageOps.fit(image, (self.size, self.size), method=Image.Resampling.BILINEAR)
+        array = np.array(image).reshape(self.size, self.size, self.channels)
+        return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """(..., C, H, W) of uint8 -> the same shape of float32, each channel with about zero mean and unit variance."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+
+def png(pixels: Tensor) -> bytes:
+    """(1 or 3, H, W) of uint8 -> the bytes of a PNG file."""
+    array = pixels.permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,69 @@
+"""Tables: a row of numbers, by position or by column name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handlers.errors import BadRequest
+
+FAR = 1e6  # standard deviations; beyond it a number is a slip, and would drown all others
+
+
+@dataclass(frozen=True)
+class TableCodec:
+    """The columns in order with the mean and standard deviation of each, and those of the target."""
+
+    columns: Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
+    target: str
+    target_mean: float
+    target_std: float
+
+    @classmethod
+    def fit(cls, columns: Sequence[str], x: Tensor, target: str, y: Tensor) -> "TableCodec":
+        """The codec for training rows x: (N, C) and targets y: (N,). A constant column keeps a deviation of 1."""
+        std = torch.where(x.std(dim=0) > 0, x.std(dim=0), 1.0)
+        return cls(list(columns), x.mean(dim=0).tolist(), std.tolist(), target, float(y.mean()), float(y.std()) or 1.0)
+
+    def numbers(self, features: Any) -> list[float]:
+        """A list of numbers, or an object by column name -> the numbers in order; raises BadRequest."""
+        if isinstance(features, Mapping):
+            missing = [column for column in self.columns if column not in features]
+            unknown = [str(name) for name in features if name not in self.columns]
+            if missing or unknown:
+                faults = [f"missing: {', '.join(missing)}"] * bool(missing)
+                faults += [f"unknown: {', '.join(unknown[:20])}"] * bool(unknown)
+                raise BadRequest("features", "; ".join(faults))
+            features = [features[column] for column in self.columns]
+        if not isinstance(features, list):
+            wanted = f"{len(self.columns)} numbers, or an object by column name"
+            raise BadRequest("features", f'send {{"features": ...}} with {wanted}')
+        if len(features) != len(self.columns):
+            raise BadRequest(
+                "features", f"{len(features)} numbers, but {len(self.columns)} columns: {', '.join(self.columns)}"
+            )
+        return [self._number(column, value) for column, value in zip(self.columns, features, strict=True)]
+
+    def standardize(self, x: Tensor) -> Tensor:
+        """(..., C) in the table's units -> the same in standard deviations from the mean."""
+        return (x - torch.tensor(self.mean)) / torch.tensor(self.std)
+
+    def standardize_target(self, y: Tensor) -> Tensor:
+        return (y - self.target_mean) / self.target_std
+
+    def in_units(self, y: float) -> float:
+        """What the network says -> the units of the target."""
+        return y * self.target_std + self.target_mean
+
+    def _number(self, column: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadRequest(f"features.{column}", "not a number")
+        place = self.columns.index(column)
+        # Compared, not converted: an integer of 400 digits has no float. NaN is not below anything.
+        if not abs(value) < FAR * (self.std[place] + abs(self.mean[place])):
+            raise BadRequest(f"features.{column}", "not a finite number in a range that makes sense here")
+        return float(value)

@@ -1,0 +1,60 @@
+"""What goes back: JSON, or a file of some content type; and the shapes of the JSON, for the OpenAPI page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.errors import BadRequest
+
+MAX_BYTES = 6_000_000  # TorchServe kills the worker whose reply is over its max_response_size
+PHRASES = {200: "OK", 400: "Bad Request", 500: "Internal Server Error"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reply, ready to be sent. `field` is the faulty part of the request, if it was refused for one."""
+
+    body: bytes
+    content_type: str = "application/json"
+    status: int = 200
+    field: str | None = None
+
+    @classmethod
+    def of(cls, reply: "Mapping[str, Any] | Answer") -> "Answer":
+        """JSON for a mapping, Chinese as Chinese; raises ValueError if it holds NaN or infinity."""
+        if isinstance(reply, Answer):
+            return reply
+        return cls(json.dumps(reply, ensure_ascii=False, allow_nan=False).encode())
+
+    @classmethod
+    def refusal(cls, fault: BadRequest) -> "Answer":
+        return cls._error(400, "BadRequest", fault.why, fault.field)
+
+    @classmethod
+    def failure(cls, why: str) -> "Answer":
+        return cls._error(500, "InternalServerError", why)
+
+    @classmethod
+    def _error(cls, status: int, kind: str, message: str, field: str | None = None) -> "Answer":
+        # The status is in the body too: over gRPC the body is all that arrives.
+        error: dict[str, Any] = {"code": status, "type": kind, "message": message}
+        if field is not None:
+            error["field"] = field
+        return cls(json.dumps(error, ensure_ascii=False).encode(), status=status, field=field)
+
+
+def schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object in which all of these properties are there."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def array(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+STRING: dict[str, Any] = {"type": "string"}
+NUMBER: dict[str, Any] = {"type": "number"}
+BOOLEAN: dict[str, Any] = {"type": "boolean"}
+BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+BASE64: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}

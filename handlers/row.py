@@ -1,0 +1,88 @@
+"""One request, as TorchServe hands it to a handler, with its many shapes made one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from handlers.errors import BadRequest
+
+# Where TorchServe puts a body that is not a form: "body" over HTTP, "data" in its clients' forms and over gRPC.
+BODY = ("body", "data")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`fields` are the form fields, query parameters and the body; `headers` have lower-case names."""
+
+    fields: Mapping[str, Any]
+    headers: Mapping[str, Any]
+    request_id: str
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], context: Any, index: int) -> "Row":
+        """Row number `index` of the batch that TorchServe hands over with `context`."""
+        headers = {name.lower(): value for name, value in context.get_all_request_header(index).items()}
+        return cls(fields, headers, context.get_request_id(index))
+
+    @property
+    def trace_id(self) -> str:
+        """The id that the caller knows: Envoy's, or TorchServe's own where the request did not come through Envoy."""
+        return str(self.headers.get("x-request-id") or self.request_id)
+
+    @property
+    def wants_explanation(self) -> bool:
+        """Did it come by /explanations? TorchServe says so in a header of each row."""
+        return self.headers.get("explain") == "True"
+
+    def accepts(self, content_type: str) -> bool:
+        """Does the caller ask for this content type before any other?"""
+        return str(self.headers.get("accept", "")).split(",")[0].split(";")[0].strip().lower() == content_type
+
+    @cached_property
+    def body(self) -> Any:
+        """The body: JSON that was decoded, or bytes, or text; None where there is none."""
+        for name in BODY:
+            if name in self.fields:
+                return self._decoded(self.fields[name])
+        # curl -d '{...}' calls itself a form; its only field is then the whole text, with nothing after an "=".
+        if len(self.fields) == 1:
+            name, value = next(iter(self.fields.items()))
+            if name.lstrip().startswith(("{", "[")) and not value:
+                return self._decoded(name)
+        return None
+
+    def field(self, name: str) -> Any:
+        """The form part or JSON member called `name`, else the whole body; None where there is none."""
+        if name in self.fields:
+            return self._decoded(self.fields[name])
+        if isinstance(self.body, Mapping):
+            return self.body.get(name)
+        return self.body
+
+    def option(self, name: str) -> str | None:
+        """A query parameter, or a member of a JSON body, as text; None where it was not given."""
+        value = self.fields.get(name)
+        if value is None and isinstance(self.body, Mapping):
+            value = self.body.get(name)
+        if isinstance(value, bytes | bytearray):
+            return value.decode("utf-8", errors="replace")
+        return None if value is None else str(value)
+
+    def _decoded(self, value: Any) -> Any:
+        """JSON as Python, all else as it is. TorchServe passes malformed or unlabelled JSON on as bytes or text."""
+        if isinstance(value, bytearray):
+            value = bytes(value)
+        kind = str(self.headers.get("content-type", "")).split(";")[0].strip().lower()
+        if not isinstance(value, str | bytes) or kind.startswith(("text/", "image/")):
+            return value
+        start = value[:1] if isinstance(value, str) else value[:1].decode("latin-1")
+        if kind != "application/json" and start not in ("{", "["):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as fault:
+            if kind != "application/json" and start == "[":  # a text may begin with a bracket
+                return value
+            raise BadRequest("body", f"not valid JSON: {fault}") from fault

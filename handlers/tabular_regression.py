@@ -1,0 +1,67 @@
+"""A row of numbers -> a number."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from captum.attr import IntegratedGradients
+from torch import Tensor
+
+from handlers import codecs
+from handlers.base import Reply, TaskHandler
+from handlers.codecs.table import TableCodec
+from handlers.errors import BadRequest
+from handlers.replies import NUMBER, STRING, array, schema
+from handlers.row import Row
+
+
+class TabularRegression(TaskHandler[Tensor]):
+    """An item is (C,) of float32 in standard deviations. Explains by integrated gradients from the average row."""
+
+    REQUEST: ClassVar[Mapping[str, Any]] = {
+        "application/json": {
+            "schema": schema(
+                features={"oneOf": [array(NUMBER), {"type": "object", "additionalProperties": {"type": "number"}}]}
+            )
+        }
+    }
+    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, prediction=NUMBER)
+    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+        model=STRING,
+        version=STRING,
+        prediction=NUMBER,
+        baseline=NUMBER,
+        convergence_delta=NUMBER,
+        columns=array(schema(column=STRING, weight=NUMBER)),
+    )
+
+    def setup(self) -> None:
+        self.codec = codecs.load(TableCodec, self.folder)
+
+    def decode(self, row: Row) -> Tensor:
+        return self.codec.standardize(torch.tensor(self.codec.numbers(row.field("features"))))
+
+    def encode(self, output: Tensor, item: Tensor) -> Reply:  # noqa: ARG002 - the row itself is not repeated
+        return {"prediction": self._in_units(output)}
+
+    def explain(self, item: Tensor, target: str | None) -> Reply:
+        if target is not None:
+            raise BadRequest("target", f"there is only one: {self.codec.target}")
+        row = item.unsqueeze(0).to(self.device)  # (1, C)
+        average = torch.zeros_like(row)
+        attributions, delta = IntegratedGradients(self.network).attribute(
+            row, baselines=average, n_steps=self.card["serving"]["explain_steps"], return_convergence_delta=True
+        )
+        weights = (attributions[0] * self.codec.target_std).tolist()  # in the target's units
+        return {
+            "prediction": self._in_units(self.network(row)[0]),
+            "baseline": self._in_units(self.network(average)[0]),
+            "convergence_delta": float(delta) * self.codec.target_std,
+            "columns": [
+                {"column": column, "weight": round(weight, 6)}
+                for column, weight in zip(self.codec.columns, weights, strict=True)
+            ],
+        }
+
+    def _in_units(self, output: Tensor) -> float:
+        return round(self.codec.in_units(float(output)), 6)

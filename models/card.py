@@ -1,0 +1,81 @@
+"""What a model says of itself: the CARD at the end of every file in models/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import nn
+
+# Metrics of which less is better; all others are better when larger.
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "perplexity", "character_error_rate", "equal_error_rate"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the network gets its weights.
+
+    `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
+    they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augment: tuple[str, ...] = ()
+    patience: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How the archive runs on TorchServe; `archive/build.py` writes most of it into model-config.yaml.
+
+    `max_batch_delay` is in milliseconds, the timeouts in seconds. A delay of 1 makes TorchServe take whatever queued
+    up while the worker was busy; 0 would mean its default of 100. `threads` caps torch's threads in each worker, for
+    it takes every core otherwise. `explain_steps` bounds what one explanation may cost.
+    """
+
+    batch_size: int = 8
+    max_batch_delay: int = 1
+    workers: int = 1
+    threads: int = 1
+    channels_last: bool = False
+    response_timeout: int = 30
+    startup_timeout: int = 120
+    explain_steps: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything about a model that is not its network.
+
+    `network` is built as `network(**arguments)`, the arguments being what the data decides (the number of classes,
+    of columns, of words); they are kept in card.json. `input` holds the arguments of the task's codec. `data` names
+    a file of training/data/. `floor` holds the metrics without which `make archive` refuses the model; `starter`
+    puts it among those that plain `make archive` and `make serve` handle.
+    """
+
+    name: str
+    task: str
+    network: type[nn.Module]
+    data: str
+    recipe: Recipe
+    floor: Mapping[str, float]
+    anchor: str
+    source: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    serving: Serving = Serving()
+    starter: bool = False
+
+    def below_floor(self, metrics: Mapping[str, float]) -> list[str]:
+        """One line for each floor that `metrics` does not reach; an empty list is a pass."""
+        return [
+            f"{name} is {metrics.get(name)}, its floor is {bound}"
+            for name, bound in self.floor.items()
+            if name not in metrics
+            or not (metrics[name] <= bound if name in LOWER_IS_BETTER else metrics[name] >= bound)
+        ]

@@ -1,0 +1,37 @@
+"""What text networks share. Token 0 is padding, everywhere."""
+
+import torch
+from torch import Tensor
+
+PAD = 0
+
+
+def mask_of(ids: Tensor) -> Tensor:
+    """True where there is a word. ids: (N, T) of int64 -> (N, T) of bool."""
+    return ids != PAD
+
+
+def reverse_words(x: Tensor, mask: Tensor) -> Tensor:
+    """Each row's words in reverse order, its padding left at the end.
+
+    Two plain LSTMs, one of them over reversed words, do what a bidirectional one does over packed sequences; unlike
+    packing this exports to ONNX and torch.export. x: (N, T, D), mask: (N, T) -> (N, T, D).
+    """
+    lengths = mask.sum(dim=1, keepdim=True)  # (N, 1)
+    position = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)  # (N, T)
+    source = torch.where(position < lengths, lengths - 1 - position, position)
+    return x.gather(1, source.unsqueeze(2).expand_as(x))
+
+
+def masked_max(x: Tensor, mask: Tensor) -> Tensor:
+    """The maximum over the words, padding left out, so that no answer depends on its neighbours in the batch.
+
+    x: (N, T, D), mask: (N, T) -> (N, D).
+    """
+    return x.masked_fill(~mask.unsqueeze(2), torch.finfo(x.dtype).min).amax(dim=1)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean over the words, padding left out. x: (N, T, D), mask: (N, T) -> (N, D)."""
+    weights = mask.unsqueeze(2).to(x.dtype)
+    return (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
