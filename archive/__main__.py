@@ -54,6 +54,22 @@ def sign_one(mar: Path, store: Store = Path("archive/store"), keys: Keys = Path(
     console.print(f"signed {archive}")
 
 
+@app.command("export")
+def export_one(
+    name: str,
+    kind: Annotated[str, typer.Option("--format", help="onnx, torchscript or torch_export")],
+    version: Annotated[str, typer.Option()] = "1.0",
+    artifacts: Annotated[Path, typer.Option()] = Path("artifacts"),
+) -> None:
+    """Write the trained network in another runtime's format, and compare its answers."""
+    from archive.export import FORMATS, export  # imports onnxruntime: needed by no other command
+
+    if kind not in FORMATS:
+        sys.exit(f"FORMAT={kind}: it is one of {', '.join(FORMATS)}")
+    file, difference = export(artifacts / name / version, kind)
+    console.print(f"{file}: largest difference from the eager network {difference:.1e}")
+
+
 @app.command()
 def verify(store: Store = Path("archive/store"), keys: Keys = Path("var/keys")) -> None:
     """Check every archive in the store."""

@@ -63,17 +63,21 @@ class TaskHandler(ABC, Generic[Item]):
         """Why: one reply. `target` is what the caller asks about, None for what was predicted."""
 
     def initialize(self, context: Any) -> None:
-        """TorchServe's first call: load the model from the folder of the unpacked archive."""
+        """TorchServe's first call."""
         properties = context.system_properties
-        self.folder = Path(properties["model_dir"])
-        self.card = json.loads((self.folder / "card.json").read_text(encoding="utf-8"))
-        self.meter = Meter(context.metrics, self.card["name"], self.card["version"])
         gpu = properties.get("gpu_id")
-        self.device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
+        device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
+        self.load(Path(properties["model_dir"]), device)
+        self.meter = Meter(context.metrics, self.card["name"], self.card["version"])
+
+    def load(self, folder: Path, device: torch.device) -> None:
+        """Load the model from `folder`: an unpacked archive, or what training left."""
+        self.folder, self.device = folder, device
+        self.card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         torch.set_num_threads(self.card["serving"]["threads"])
         network = import_module(f"models.{self.card['name']}").CARD.network(**self.card["network"])
-        network.load_state_dict(load_file(self.folder / "model.safetensors"))
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+        self.network = network.to(device).eval().requires_grad_(False)
         if self.card["serving"]["channels_last"]:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.setup()

@@ -1,0 +1,96 @@
+"""A trained network in the formats of other runtimes, each checked against the eager network."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.onnx import OnnxExporterError
+
+from archive.build import handler_class
+from handlers.row import Row
+
+Run = Callable[[Tensor], Tensor]
+TOLERANCE = 1e-4  # of the logits, absolute
+
+
+def example_batch(handler: Any) -> Tensor:
+    """The model's example request as the network's input: a batch of two."""
+    example = handler.card["example"]
+    row = Row({"body": (handler.folder / example["file"]).read_bytes()}, {"content-type": example["content_type"]}, "")
+    item = handler.decode(row)
+    batch: Tensor = handler.collate([item, item])
+    return batch
+
+
+def dynamic_shapes(batch: Tensor) -> dict[int, Any]:
+    """The batch may have any size; word numbers, the only whole numbers we feed, may also be any number of words."""
+    return {0: Dim.DYNAMIC} if batch.is_floating_point() else {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}
+
+
+def torch_export(network: nn.Module, batch: Tensor, file: Path) -> Run:
+    """An ExportedProgram (.pt2)."""
+    try:
+        program = torch.export.export(network, (batch,), dynamic_shapes=(dynamic_shapes(batch),))
+    except torch._dynamo.exc.UserError:
+        # torch.export fixes the number of steps of an LSTM: such a network is exported for texts of this length.
+        program = torch.export.export(network, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},))
+    torch.export.save(program, file)
+    loaded = torch.export.load(file).module()
+    return lambda x: loaded(x)
+
+
+def torchscript(network: nn.Module, batch: Tensor, file: Path) -> Run:
+    """A traced ScriptModule (.pt); deprecated by PyTorch, here for servers that take nothing else."""
+    torch.jit.trace(network, batch).save(str(file))
+    loaded = torch.jit.load(str(file))
+    return lambda x: loaded(x)
+
+
+def onnx(network: nn.Module, batch: Tensor, file: Path) -> Run:
+    """An ONNX model, run with onnxruntime on the processor."""
+    shapes = dynamic_shapes(batch)
+    try:
+        program = torch.onnx.export(
+            network, (batch,), input_names=["input"], dynamic_shapes=(shapes,), dynamo=True, verbose=False
+        )
+        assert program is not None
+        program.save(str(file))
+    except OnnxExporterError:  # an LSTM again: the older exporter keeps it whole
+        axes = {"input": {axis: f"axis_{axis}" for axis in shapes}}
+        torch.onnx.export(network, (batch,), str(file), input_names=["input"], dynamic_axes=axes, dynamo=False)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
+
+
+FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor, Path], Run]]] = {
+    "onnx": (".onnx", onnx),
+    "torchscript": (".pt", torchscript),
+    "torch_export": (".pt2", torch_export),
+}
+
+
+def export(weights: Path, kind: str) -> tuple[Path, float]:
+    """Export the network trained in `weights` beside it; returns the file and the largest absolute difference between
+    its outputs and the eager network's, over batches of one, two and five. Raises ValueError if it is over TOLERANCE.
+    """
+    task = json.loads((weights / "card.json").read_text(encoding="utf-8"))["task"]
+    handler = handler_class(task)()
+    handler.load(weights, torch.device("cpu"))
+    suffix, write = FORMATS[kind]
+    file = weights / "exports" / f"{handler.card['name']}{suffix}"
+    file.parent.mkdir(exist_ok=True)
+    batch = example_batch(handler)
+    run = write(handler.network, batch, file)
+    difference = 0.0
+    with torch.inference_mode():
+        for size in (1, 2, 5):
+            x = batch[:1].repeat(size, *[1] * (batch.dim() - 1))
+            difference = max(difference, float((run(x) - handler.network(x)).abs().max()))
+    if difference > TOLERANCE:
+        raise ValueError(f"{file} differs from the eager network by {difference:.2e}, more than {TOLERANCE:.0e}")
+    return file, difference
