@@ -8,7 +8,7 @@ DATA    ?=#          a data set's name or folder, in place of the card's
 PYTHON  ?= python3.11
 
 SHELL     := bash
-VENV      := .venv
+VENV      ?= .venv
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 ALL       := $(filter-out __init__ card,$(notdir $(basename $(wildcard models/*.py))))
@@ -103,7 +103,7 @@ explain: ## ask MODEL= why, about FILE=
 
 load-test: $(INSTALLED) ## locust without its page: USERS=20 RATE=5 TIME=30s MODEL=; report in var/reports/
 	@mkdir -p var/reports
-	MODEL=$(MODEL) $(VENV)/bin/locust --headless --users $(or $(USERS),20) --spawn-rate $(or $(RATE),5) --run-time $(or $(TIME),30s) \
+	MODELS="$(NAMES)" $(VENV)/bin/locust --headless --users $(or $(USERS),20) --spawn-rate $(or $(RATE),5) --run-time $(or $(TIME),30s) \
 	    --only-summary --html var/reports/load-test.html --csv var/reports/load-test
 
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,7 +119,8 @@ lint: $(INSTALLED) ## ruff, ruff format, mypy --strict
 	$(VENV)/bin/ruff format --check $(OURS)
 	$(VENV)/bin/mypy $(PACKAGES)
 
-clean: ## remove archives, logs and caches; keep trained weights, data and keys
+clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data and keys
+	@[ ! -f var/run/supervisord.pid ] || $(PY) -m serving stop
 	rm -rf archive/store var/logs var/run var/tmp var/reports .pytest_cache .mypy_cache .ruff_cache
 	find $(wildcard $(OURS)) -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,5 +1,6 @@
 """Weights + card + code -> archive/store/<name>-<version>.mar, signed."""
 
+import copy
 import json
 import os
 import shutil
@@ -70,10 +71,19 @@ def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
     for file in (*DATA_FILES, card["example"]["file"]):
         if (weights / file).is_file():
             shutil.copy(weights / file, content / file)
-    served = {**card, "api": handler_class(card["task"]).api()}
+    served = {**card, "api": api_of(card, weights)}
     (content / "card.json").write_text(json.dumps(served, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "model-config.yaml").write_text(yaml.safe_dump(model_config(card["serving"]), sort_keys=False))
     return sources
+
+
+def api_of(card: dict[str, Any], weights: Path) -> dict[str, Any]:
+    """What the handler says of requests and replies, with the card's example of both."""
+    api, example = copy.deepcopy(handler_class(card["task"]).api()), card["example"]
+    if example["content_type"] == "application/json":
+        body = (weights / example["file"]).read_text(encoding="utf-8")
+        api["request"]["application/json"]["example"] = json.loads(body)
+    return {**api, "reply": {**api["reply"], "example": example["reply"]}}
 
 
 def handler_class(task: str) -> Any:

@@ -46,8 +46,8 @@ def torch_export(network: nn.Module, batch: Tensor, file: Path) -> Run:
 
 def torchscript(network: nn.Module, batch: Tensor, file: Path) -> Run:
     """A traced ScriptModule (.pt); deprecated by PyTorch, here for servers that take nothing else."""
-    torch.jit.trace(network, batch).save(str(file))
-    loaded = torch.jit.load(str(file))
+    torch.jit.trace(network, batch).save(str(file))  # type: ignore[no-untyped-call]
+    loaded = torch.jit.load(str(file))  # type: ignore[no-untyped-call]
     return lambda x: loaded(x)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 
 from handlers.replies import Answer
@@ -18,13 +19,11 @@ class Meter:
 
     def __init__(self, cache: Any, name: str, version: str) -> None:
         self._of = [name, version]
-        labels = ["ModelName", "ModelVersion"]
         self._seconds = {
-            stage: cache.add_metric_to_cache(f"marina_{stage}_seconds", "Seconds", labels, MetricTypes.HISTOGRAM)
-            for stage in STAGES
+            stage: declared(cache, f"marina_{stage}_seconds", "Seconds", [], MetricTypes.HISTOGRAM) for stage in STAGES
         }
-        self._answers = cache.add_metric_to_cache("marina_answers_total", "Count", [*labels, "Status"])
-        self._refusals = cache.add_metric_to_cache("marina_bad_requests_total", "Count", [*labels, "Field"])
+        self._answers = declared(cache, "marina_answers_total", "Count", ["Status"], MetricTypes.COUNTER)
+        self._refusals = declared(cache, "marina_bad_requests_total", "Count", ["Field"], MetricTypes.COUNTER)
 
     @contextmanager
     def seconds(self, stage: str) -> Iterator[None]:
@@ -44,3 +43,11 @@ class Meter:
         fields = Counter(answer.field.partition(".")[0] for answer in answers if answer.field)
         for field, count in fields.items():
             self._refusals.add_or_update(count, [*self._of, field])
+
+
+def declared(cache: Any, name: str, unit: str, labels: list[str], kind: MetricTypes) -> Any:
+    """The metric as TorchServe's metrics file declares it; one of the same shape where it does not."""
+    try:
+        return cache.get_metric(name, kind)
+    except MetricsCacheKeyError:
+        return cache.add_metric_to_cache(name, unit, ["ModelName", "ModelVersion", *labels], kind)

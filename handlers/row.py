@@ -46,11 +46,12 @@ class Row:
         for name in BODY:
             if name in self.fields:
                 return self._decoded(self.fields[name])
-        # curl -d '{...}' calls itself a form; its only field is then the whole text, with nothing after an "=".
-        if len(self.fields) == 1:
-            name, value = next(iter(self.fields.items()))
-            if name.lstrip().startswith(("{", "[")) and not value:
-                return self._decoded(name)
+        # curl -d '{...}' calls itself a form: its JSON arrives as a field's name, cut in pieces at every "&" and "=".
+        names = list(self.fields)
+        starts = [place for place, name in enumerate(names) if name.lstrip().startswith(("{", "["))]
+        if starts:
+            pieces = ((name, self.fields[name]) for name in names[starts[0] :])
+            return self._decoded("&".join(f"{name}={_text(value)}" if value else name for name, value in pieces))
         return None
 
     def field(self, name: str) -> Any:
@@ -66,9 +67,7 @@ class Row:
         value = self.fields.get(name)
         if value is None and isinstance(self.body, Mapping):
             value = self.body.get(name)
-        if isinstance(value, bytes | bytearray):
-            return value.decode("utf-8", errors="replace")
-        return None if value is None else str(value)
+        return None if value is None else _text(value)
 
     def _decoded(self, value: Any) -> Any:
         """JSON as Python, all else as it is. TorchServe passes malformed or unlabelled JSON on as bytes or text."""
@@ -86,3 +85,7 @@ class Row:
             if kind != "application/json" and start == "[":  # a text may begin with a bracket
                 return value
             raise BadRequest("body", f"not valid JSON: {fault}") from fault
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes | bytearray) else str(value)

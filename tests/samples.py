@@ -56,6 +56,7 @@ GOOD = {
         "curl -d without a header": Ask(
             {'{"text": "房间很好"}': ""}, {"content-type": "application/x-www-form-urlencoded"}
         ),
+        "curl -d with signs that a form cuts at": Ask({"top": "1", '{"text": "1+1': b"2, b", 'c"}': ""}),
         "form field": Ask({"text": "房间很好"}),
         "a text in brackets": Ask({"body": "[哈哈] 房间很好".encode()}),
         "emoji": Ask({"body": {"text": "😀😀"}}, JSON),

@@ -54,6 +54,8 @@ def test_an_archive_holds_its_code_and_data_and_no_other_model(store, name):
     assert config["maxBatchDelay"] == 1
     assert config.keys() >= {"responseTimeout", "startupTimeout", "deviceType", "minWorkers"}
     assert set(card["api"]) == {"request", "reply", "explanation"}
+    assert card["api"]["request"]["application/json"]["example"] == {}
+    assert card["api"]["reply"]["example"] == {"prediction": 1.0}
 
 
 def test_the_closure_follows_imports_to_parts_and_packages():

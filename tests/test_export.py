@@ -1,5 +1,7 @@
 """Every network that can leaves in every format, and says the same there."""
 
+import json
+
 import pytest
 import torch
 
@@ -24,9 +26,9 @@ def weights(tmp_path_factory):
             folder = untrained(name, tmp_path_factory.mktemp("export") / name)
             file, content_type, body = EXAMPLES[models.find(name).task]
             (folder / file).write_bytes(body)
-            card = (folder / "card.json").read_text()
-            example = f'"file": "{file}", "content_type": "{content_type}"'
-            (folder / "card.json").write_text(card.replace('"file": "example.json"', example))
+            card = json.loads((folder / "card.json").read_text())
+            card["example"] |= {"file": file, "content_type": content_type}
+            (folder / "card.json").write_text(json.dumps(card))
             made[name] = folder
         return made[name]
 

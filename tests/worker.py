@@ -20,6 +20,7 @@ from handlers.codecs.table import TableCodec
 from handlers.codecs.text import SPECIAL, TextCodec
 
 METRICS = Path(ts.__file__).parent / "configs" / "metrics.yaml"  # stock: it knows nothing of our metrics
+EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": {"prediction": 1.0}}
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "很", "买"]
 
 
@@ -43,11 +44,11 @@ class Got:
 
 
 class Worker:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gpu: int | None = None) -> None:
         self.card = json.loads((folder / "card.json").read_text())
         cache = MetricsCacheYamlImpl(str(METRICS))
         cache.initialize_cache()
-        self.context = Context(self.card["name"], str(folder), {}, 8, None, "0.12.0", metrics=cache)
+        self.context = Context(self.card["name"], str(folder), {}, 8, gpu, "0.12.0", metrics=cache)
         self.handler = handler_class(self.card["task"])()
         self.handler.initialize(self.context)
 
@@ -73,7 +74,7 @@ def untrained(name: str, folder: Path) -> Path:
     if labels:
         (folder / "labels.json").write_text(json.dumps(labels))
     facts = {"name": name, "version": "1.0", "task": card.task, "preset": "quick", "network": arguments}
-    facts |= {"serving": asdict(card.serving), "metrics": {}, "example": {"file": "example.json"}}
+    facts |= {"serving": asdict(card.serving), "metrics": {}, "example": EXAMPLE}
     (folder / "card.json").write_text(json.dumps(facts))
     return folder
 

@@ -1,0 +1,1 @@
+"""Runs the archives: TorchServe behind Envoy, with versions, readiness and restarts."""

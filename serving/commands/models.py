@@ -1,0 +1,86 @@
+"""Change what a running bundle serves: the desired state is written, control makes it true."""
+
+from typing import Annotated
+
+import typer
+
+from archive.verify import NotVerifiedError
+from serving import desired, store
+from serving.commands import ask
+from serving.errors import MarinaError
+from serving.settings import Settings
+from serving.status import BundleStatus, VersionStatus
+
+FINAL = {"failed", "refused"}
+
+
+def _version(status: BundleStatus, name: str, version: str) -> VersionStatus | None:
+    model = status.models.get(name)
+    return model.versions.get(version) if model else None
+
+
+def _served(status: BundleStatus, name: str, version: str, workers: int | None = None) -> bool:
+    """Whether it answers, with that many workers; raises MarinaError with the reason if it never will."""
+    found = _version(status, name, version)
+    if found is None:
+        return False
+    if found.state in FINAL:
+        raise MarinaError(f"{name} {version}: {found.reason}")
+    if workers == 0:
+        return found.state == "stopped" and not found.workers
+    ready = [worker for worker in found.workers if worker.status == "READY"]
+    return found.ready and (workers is None or len(ready) == len(found.workers) == workers)
+
+
+def register(model: str, version: Annotated[str | None, typer.Argument(help="default: the newest")] = None) -> None:
+    """Serve one more archive of the store. The first version of a model becomes its default."""
+    settings = Settings()
+    ask.running(settings)
+    archive = store.find(settings, model, version)
+    try:
+        archive.verify(settings.public_key)
+    except NotVerifiedError as fault:
+        raise MarinaError(f"refused: {fault}") from fault
+    with desired.change(settings) as wanted:
+        if model in wanted.models and archive.version in wanted.models[model].versions:
+            raise MarinaError(f"{model} {archive.version} is served already; to load it anew, retire it first")
+        wanted.add(archive, archive.workers)
+    ask.until(settings, f"registering {model} {archive.version}", lambda now: _served(now, model, archive.version))
+    ask.console.print(f"{model} {archive.version} answers at {settings.url}/predictions/{model}/{archive.version}")
+
+
+def scale(model: str, version: str, workers: int) -> None:
+    """Give one version that many workers. 0 frees its memory; it then answers 503."""
+    settings = Settings()
+    ask.running(settings)
+    with desired.change(settings) as wanted:
+        wanted.scale(model, version, workers)
+    ask.until(settings, f"scaling {model} {version}", lambda now: _served(now, model, version, workers))
+    ask.console.print(f"{model} {version} has {workers} workers")
+
+
+def set_default(model: str, version: str) -> None:
+    """Let /predictions/MODEL be answered by that version."""
+    settings = Settings()
+    ask.running(settings)
+    current = ask.status(settings)
+    if current is None or not _served(current, model, version):
+        raise MarinaError(f"{model} {version} is not ready, so it can't become the default; see `make status`")
+    with desired.change(settings) as wanted:
+        wanted.set_default(model, version)
+    ask.until(
+        settings,
+        f"making {version} the default of {model}",
+        lambda now: now.models[model].default == version and now.models[model].ready,
+    )
+    ask.console.print(f"{settings.url}/predictions/{model} is answered by version {version}")
+
+
+def retire(model: str, version: str) -> None:
+    """Take one version out of service when its last request is answered. Its archive stays in the store."""
+    settings = Settings()
+    ask.running(settings)
+    with desired.change(settings) as wanted:
+        wanted.retire(model, version)
+    ask.until(settings, f"draining {model} {version}", lambda now: _version(now, model, version) is None)
+    ask.console.print(f"{model} {version} is retired; its archive is still in the store")

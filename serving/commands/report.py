@@ -1,0 +1,84 @@
+"""What the user sees of the models: progress while they load, the table, the lines to paste."""
+
+import time
+
+from rich.live import Live
+from rich.table import Table
+
+from serving import supervise
+from serving.commands import ask
+from serving.errors import MarinaError
+from serving.settings import Settings
+from serving.status import BundleStatus
+from serving.store import Archive
+
+COLOURS = {"ready": "green", "failed": "red", "refused": "red"}
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "application/json": "json", "text/plain": "txt"}
+
+
+def faults(status: BundleStatus) -> list[str]:
+    """A line for each version that is not ready."""
+    return [
+        f"{name} {version}: {it.reason}"
+        for name, model in status.models.items()
+        for version, it in model.versions.items()
+        if not it.ready and it.state != "stopped"
+    ]
+
+
+def table(settings: Settings, status: BundleStatus) -> Table:
+    shown = Table("model", "version", "state", "workers", "URL")
+    for name, model in status.models.items():
+        for version, it in model.versions.items():
+            ready = sum(worker.status == "READY" for worker in it.workers)
+            default = version == model.default
+            shown.add_row(
+                name,
+                version + (" (default)" if default and len(model.versions) > 1 else ""),
+                f"[{COLOURS.get(it.state, 'yellow')}]{it.state}[/]",
+                f"{ready} of {len(it.workers)}",
+                f"{settings.url}/predictions/{name}" + ("" if default else f"/{version}"),
+            )
+    return shown
+
+
+def settled(status: BundleStatus) -> bool:
+    """Whether waiting longer would change nothing."""
+    states = {it.state for model in status.models.values() for it in model.versions.values()}
+    return status.torchserve.ready and status.envoy.ready and states <= {"ready", "failed", "refused", "stopped"}
+
+
+def watch(settings: Settings) -> BundleStatus:
+    """Show progress until every model is ready or has failed; raises MarinaError when time is out."""
+    deadline = time.monotonic() + settings.start_timeout
+    with Live(console=ask.console, transient=True) as live:
+        while time.monotonic() < deadline:
+            status = ask.status(settings)
+            if status is not None:
+                live.update(table(settings, status))
+                if settled(status):
+                    return status
+            if supervise.process(settings) is None:
+                raise MarinaError(f"the supervisor is gone; see {settings.logs}")
+            time.sleep(settings.poll_seconds)
+    raise MarinaError(f"not ready after {settings.start_timeout:g} s; see `make status` and {settings.logs}")
+
+
+def print_curls(settings: Settings, status: BundleStatus) -> None:
+    """Two lines to paste: a prediction of the first model that has an example, and the readiness."""
+    insecure = "-k " if settings.cert else ""
+    for name, model in status.models.items():
+        archive = next(settings.store.glob(f"{name}-{model.default}.mar"))
+        example = Archive(name, model.default, archive).example()
+        if example is None:
+            continue
+        body, kind = example
+        file = settings.run / f"{name}.{EXTENSIONS.get(kind, 'bin')}"
+        file.write_bytes(body)
+        ask.console.print(
+            f"curl {insecure}{settings.url}/predictions/{name} -H 'Content-Type: {kind}' --data-binary @{file}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        break
+    ask.console.print(f"curl {insecure}{settings.url}/ready", highlight=False)

@@ -1,0 +1,147 @@
+"""The loop that makes true what is desired: TorchServe has the models, Envoy the routes to those that are ready."""
+
+import asyncio
+import contextlib
+import time
+
+import httpx
+
+from serving import desired, gateway
+from serving.desired import Desired
+from serving.gateway import Gateway
+from serving.management import Keys, Liveness, RefusedError, TorchServe
+from serving.member import Member
+from serving.routes import ModelView
+from serving.settings import Settings
+from serving.status import BundleStatus, ModelStatus, Part
+
+# With all models ready only their pids are watched; TorchServe is asked anew this often.
+LOOK_AGAIN_SECONDS = 5.0
+FRESH_SECONDS = 0.1
+TORCHSERVE = {
+    "up": Part(ready=True),
+    "silent": Part(ready=False, reason="TorchServe takes connections but does not answer"),
+    "down": Part(ready=False, reason="TorchServe is not running"),
+}
+
+
+class Fleet:
+    """Every version of every model, and the two servers. One instance runs, in control."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.desired = Desired()
+        self._members: dict[tuple[str, str], Member] = {}
+        unseen = Part(ready=False, reason="not looked at yet")
+        self._status = BundleStatus(ready=False, torchserve=unseen, envoy=unseen, models={})
+        self._defaults: dict[str, str] = {}
+        self._torchserve: TorchServe | None = None
+        self._gateway = Gateway(settings)
+        self._published: dict[str, str] = {}
+        self._asked = self._ticked = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await self.tick()
+                await asyncio.sleep(self.settings.poll_seconds)
+        finally:
+            self._forget()
+            await self._gateway.close()
+
+    async def status(self) -> BundleStatus:
+        """The truth of this moment."""
+        if time.monotonic() - self._ticked > FRESH_SECONDS:
+            await self.tick()
+        return self._status
+
+    async def tick(self) -> None:
+        """Look at everything once, begin what is to be done, tell Envoy."""
+        async with self._lock:
+            self.desired = desired.load(self.settings)
+            liveness = await self._follow()
+            self._enlist()
+            if self._torchserve is not None and liveness == "up":
+                await self._observe(self._torchserve)
+            token = self._torchserve.keys.inference if self._torchserve else None
+            # No await in between: what is said to be ready must be what Envoy was told to let through.
+            models = self._models()
+            self._published = gateway.publish(self.settings, self._views(), token)
+            envoy = await self._look_at_envoy()
+            if envoy.ready and self._torchserve is not None:
+                for member in self._members.values():
+                    member.proceed(self._torchserve, self._gateway)
+            ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
+            self._status = BundleStatus(ready=ready, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models)
+            self._ticked = time.monotonic()
+
+    async def _follow(self) -> Liveness:
+        """Is TorchServe there? One that was started anew knows no model and has new keys."""
+        keys = Keys.read(self.settings)
+        if self._torchserve is None or self._torchserve.keys != keys:
+            self._forget()
+            self._torchserve = TorchServe(self.settings, keys) if keys else None
+        liveness = await self._torchserve.alive() if self._torchserve else "down"
+        if liveness == "down":
+            self._forget()
+        return liveness
+
+    def _forget(self) -> None:
+        for member in self._members.values():
+            member.cancel()
+        self._members, self._defaults, self._torchserve = {}, {}, None
+        self._asked = float("-inf")
+
+    def _enlist(self) -> None:
+        """One member for each desired version, and none else."""
+        wanted = {
+            (name, version): it for name, model in self.desired.models.items() for version, it in model.versions.items()
+        }
+        for key in self._members.keys() - wanted.keys():
+            self._members.pop(key).cancel()
+        for key, it in wanted.items():
+            self._members.setdefault(key, Member(self.settings, *key, it)).wanted = it
+
+    async def _observe(self, torchserve: TorchServe) -> None:
+        everything = time.monotonic() - self._asked > LOOK_AGAIN_SECONDS
+        names = {name for (name, _), member in self._members.items() if everything or not member.settled}
+        names |= {name for name, model in self.desired.models.items() if self._defaults.get(name) != model.default}
+        if everything:
+            self._asked = time.monotonic()
+        await asyncio.gather(*(self._observe_model(torchserve, name) for name in names))
+
+    async def _observe_model(self, torchserve: TorchServe, name: str) -> None:
+        model = self.desired.models[name]
+        # A TorchServe too busy to answer changes nothing: the next tick asks again.
+        with contextlib.suppress(httpx.HTTPError, RefusedError):
+            found = await torchserve.describe(name)
+            for version in model.versions:
+                self._members[name, version].observe(found.get(version), torchserve)
+            if model.default in found and self._defaults.get(name) != model.default:
+                await torchserve.set_default(name, model.default)
+                self._defaults[name] = model.default
+
+    def _views(self) -> dict[str, ModelView]:
+        return {
+            name: ModelView(model.default, {version: self._members[name, version].view for version in model.versions})
+            for name, model in self.desired.models.items()
+        }
+
+    async def _look_at_envoy(self) -> Part:
+        try:
+            applied = await self._gateway.applied(self._published)
+        except httpx.HTTPError:
+            return Part(ready=False, reason="Envoy is not running")
+        return Part(ready=applied, reason=None if applied else "Envoy has not taken the latest routes yet")
+
+    def _models(self) -> dict[str, ModelStatus]:
+        models = {}
+        for name, model in self.desired.models.items():
+            versions = {version: self._members[name, version].status for version in model.versions}
+            asked = [
+                versions[version].ready for version, it in model.versions.items() if it.workers and not it.retiring
+            ]
+            models[name] = ModelStatus(ready=all(asked), default=model.default, versions=versions)
+        return models

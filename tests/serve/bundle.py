@@ -1,0 +1,140 @@
+"""A whole bundle on free ports in a folder of its own, and tiny signed archives for it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from archive.sign import sign
+from serving import supervise
+from serving.management import Keys
+from serving.settings import Settings
+
+HERE = Path(__file__).parent
+CONFIG = "maxBatchDelay: 1\nbatchSize: {batch}\nresponseTimeout: 20\nstartupTimeout: 60\nmaxWorkers: 4\nminWorkers: 1\n"
+
+
+def dummy(store: Path, keys: Path, name: str, version: str = "1.0", batch: int = 1, broken: bool = False) -> Path:
+    """Pack and sign a dummy archive."""
+    folder = store / f".{name}-{version}"
+    folder.mkdir(parents=True)
+    files = {
+        "card.json": json.dumps(
+            {"name": name, "example": {"file": "example.json", "content_type": "application/json"}}
+        ),
+        "example.json": '{"canary": true}',
+        "model-config.yaml": CONFIG.format(batch=batch),
+        **({"broken.txt": ""} if broken else {}),
+    }
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    extra = ",".join(str(folder / file) for file in files if not file.endswith(".yaml"))
+    subprocess.run(
+        [
+            *(Path(sys.executable).with_name("torch-model-archiver"), "--model-name", name, "--version", version),
+            *("--handler", HERE / "dummy_handler.py", "--config-file", folder / "model-config.yaml"),
+            *("--extra-files", extra, "--export-path", folder),
+        ],
+        check=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    archive = (folder / f"{name}.mar").rename(store / f"{name}-{version}.mar")
+    sign(archive, keys)
+    return archive
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@dataclass
+class Bundle:
+    """One instance: its settings, its command line, its public port."""
+
+    settings: Settings
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self):
+        self.http = httpx.Client(base_url=self.settings.url, timeout=30, verify=False, trust_env=False)
+
+    @property
+    def keys(self) -> Path:
+        return self.settings.var / "keys"
+
+    def pack(self, name: str, version: str = "1.0", **kind) -> Path:
+        return dummy(self.settings.store, self.keys, name, version, **kind)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`python -m serving ...` against this instance."""
+        return subprocess.run(
+            [sys.executable, "-m", "serving", *map(str, command)],
+            env={**os.environ, **self.settings.environment(), "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=150,
+        )
+
+    def do(self, *command: str) -> str:
+        result = self.run(*command)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def control(self, path: str = "/ready") -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.settings.control_port}{path}", timeout=30, trust_env=False)
+
+    def worker_pids(self, name: str, version: str = "1.0") -> list[int]:
+        versions = self.control().json()["models"][name]["versions"]
+        return [worker["pid"] for worker in versions[version]["workers"]]
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything on this machine that names this instance's folder, or has its port."""
+        mark = str(self.settings.var)
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if mark in " ".join(process.info["cmdline"] or [])
+            or (process.info["environ"] or {}).get("MARINA_VAR") == mark
+        ]
+
+    def token(self, kind: str = "inference") -> dict[str, str]:
+        return {"Authorization": f"Bearer {getattr(Keys.read(self.settings), kind)}"}
+
+
+def eventually(check: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """The first true value of `check`, or a failed test; the limit is generous, nothing is timed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = check()
+        if value:
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"never happened: {what}")
+
+
+@contextmanager
+def bundle_in(root: Path, store: Path) -> Iterator[Bundle]:
+    """A bundle with its `var` under `root`, not started; what a test started is stopped at the end."""
+    names = [name for name in Settings.model_fields if name == "port" or name.endswith("_port")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    bundle = Bundle(Settings(var=root / "var", store=store, **ports))
+    try:
+        yield bundle
+    finally:
+        bundle.http.close()
+        supervise.stop(bundle.settings)

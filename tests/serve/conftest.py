@@ -1,0 +1,46 @@
+"""Bundles that tests share."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import models
+from serving.settings import ROOT
+from tests.serve.bundle import Bundle, bundle_in
+from tests.serve.real import STARTERS, TASK
+from training import requests
+from training.requests import Request
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """A bundle with an empty store, not started."""
+    root = tmp_path_factory.mktemp("m")
+    (root / "store").mkdir()
+    with bundle_in(root, root / "store") as bundle:
+        yield bundle
+
+
+@pytest.fixture(scope="session")
+def starters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """A bundle that serves all starter models; what a test changes it puts back."""
+    root = tmp_path_factory.mktemp("s")
+    shutil.copytree(ROOT / "var" / "keys", root / "var" / "keys")
+    with bundle_in(root, ROOT / "archive" / "store") as running:
+        running.do("start", *STARTERS)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tests_of() -> Callable[[str], list[Request]]:
+    """`tests_of(name)`: the model's whole test split as requests."""
+    made: dict[tuple[str, str], list[Request]] = {}
+
+    def of(name: str) -> list[Request]:
+        key = (models.find(name).data, TASK[name])
+        if key not in made:
+            made[key] = list(requests.of(name))
+        return made[key]
+
+    return of

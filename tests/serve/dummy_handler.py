@@ -1,0 +1,45 @@
+"""A handler for tests: echoes its body, sleeps, fails to load, and counts as Marina's own handlers do."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from ts.metrics.metric_type_enum import MetricTypes
+
+
+class DummyHandler:
+    def initialize(self, context):
+        folder = Path(context.system_properties["model_dir"])
+        if (folder / "broken.txt").exists():
+            raise RuntimeError("this model is broken on purpose")
+        self.manifest = context.manifest["model"]
+
+    def handle(self, rows, context):
+        answers = []
+        for index, row in enumerate(rows):
+            body = row.get("body") or row.get("data") or b""  # JSON comes parsed
+            seconds = context.get_request_header(index, "x-sleep")
+            time.sleep(float(seconds or 0))
+            self.count(context, index)
+            context.set_response_content_type(index, "application/json")
+            answers.append(
+                json.dumps(
+                    {
+                        "version": self.manifest["modelVersion"],
+                        "length": len(body),
+                        "pid": os.getpid(),
+                        "request_id": context.get_request_header(index, "x-request-id"),
+                        "explain": context.get_request_header(index, "explain") == "True",
+                    }
+                )
+            )
+        return answers
+
+    def count(self, context, index):
+        labels = [self.manifest["modelName"], self.manifest["modelVersion"]]
+        request = context.get_request_id(index)
+        seconds = context.metrics.get_metric("marina_request_seconds", MetricTypes.HISTOGRAM)
+        seconds.add_or_update(0.02, list(labels), request)
+        answers = context.metrics.get_metric("marina_answers_total", MetricTypes.COUNTER)
+        answers.add_or_update(1, [*labels, "200"], request)

@@ -1,0 +1,194 @@
+"""From start to stop: nothing is answered before it is ready, everything after, and nothing is left."""
+
+import socket
+import subprocess
+import threading
+
+import grpc
+import httpx
+import pytest
+
+from tests.serve.bundle import Bundle, dummy, eventually
+from tests.serve.wire import messages
+
+pytestmark = pytest.mark.serve
+
+
+@pytest.fixture(scope="module")
+def birth(instance: Bundle):
+    """Start a bundle and collect what the public port says meanwhile."""
+    for version in ("1.9", "1.10"):
+        instance.pack("alpha", version)
+    instance.pack("beta")
+    answers, started = [], threading.Event()
+
+    def watch():
+        while not started.is_set():
+            try:
+                ready = instance.http.get("/ready")
+                answers.append((ready, instance.http.post("/predictions/alpha", json={})))
+            except httpx.TransportError:
+                started.wait(0.02)  # Envoy is not there yet
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        output = instance.do("start")
+    finally:
+        started.set()
+        watcher.join()
+    return output, answers
+
+
+@pytest.fixture
+def bundle(birth, instance: Bundle) -> Bundle:
+    return instance
+
+
+def test_start_tells_what_it_serves_and_what_to_paste(birth, instance: Bundle):
+    output, _ = birth
+    assert "1.10 (default)" in output
+    assert f"{instance.settings.url}/predictions/beta" in output
+    (line,) = [line for line in output.splitlines() if line.startswith("curl") and "/predictions/" in line]
+    assert subprocess.check_output([*line.replace("'", "").split(" -H ")[0].split(), "-d", "x"])
+
+
+def test_envoy_refuses_until_the_model_is_ready(birth):
+    _, answers = birth
+    early = [predicted for _, predicted in answers if predicted.status_code != 200]
+    assert early, "the gate was never seen closed"
+    for answer in early:
+        assert answer.status_code == 503  # and never TorchServe's 400 for a key of yesterday
+        body = answer.json()
+        assert body["type"] == "ServiceUnavailableException"
+        assert body["code"] == 503
+        assert body["message"].startswith("alpha 1.10 is not ready")
+
+
+def test_ready_says_no_as_long_as_predictions_fail(birth):
+    _, answers = birth
+    seen = {(ready.status_code, predicted.status_code) for ready, predicted in answers}
+    assert (503, 503) in seen
+    assert (200, 503) not in seen
+
+
+def test_the_newest_version_is_the_default(bundle: Bundle):
+    assert bundle.http.post("/predictions/alpha", json={}).json()["version"] == "1.10"
+    assert bundle.http.post("/predictions/alpha/1.9?top=3", json={}).json()["version"] == "1.9"
+    assert bundle.http.post("/explanations/alpha", json={}).json()["explain"] is True
+
+
+def test_every_model_answered_its_canary(bundle: Bundle):
+    ready = bundle.http.get("/ready")
+    assert ready.status_code == 200
+    for model in ready.json()["models"].values():
+        assert {version["canary"] for version in model["versions"].values()} == {"answered"}
+
+
+def test_request_ids_are_kept_and_given(bundle: Bundle):
+    for identity in ("my-own-id", "b0a1d4a4-3f3c-4f7e-9a6d-0d5c9f1a2b3c"):
+        answer = bundle.http.post("/predictions/alpha", json={}, headers={"X-Request-Id": identity})
+        assert answer.headers["x-request-id"] == identity
+        assert answer.json()["request_id"] == identity
+    assert bundle.http.post("/predictions/alpha", json={}).headers["x-request-id"]
+
+
+def test_a_body_that_is_too_long(bundle: Bundle):
+    answer = bundle.http.post("/predictions/alpha", content=bytes(33554433))
+    assert answer.status_code == 413
+    assert answer.json()["field"] == "body"
+    assert answer.json()["code"] == 413
+
+
+def test_what_is_not_there(bundle: Bundle):
+    assert bundle.http.post("/predictions/nope", json={}).json()["type"] == "ModelNotFoundException"
+    assert bundle.http.post("/predictions/alpha/7.7", json={}).status_code == 404
+    assert bundle.http.get("/nowhere").json()["code"] == 404
+    assert bundle.http.get("/v1/models/nope").json()["code"] == 404
+
+
+def test_cards_and_the_page_about_the_api(bundle: Bundle):
+    assert {model["name"] for model in bundle.http.get("/v1/models").json()} == {"alpha", "beta"}
+    model = bundle.http.get("/v1/models/alpha").json()
+    assert (model["default"], model["ready"]) == ("1.10", True)
+    assert model["versions"]["1.9"]["example"]["file"] == "example.json"
+    paths = bundle.http.get("/openapi.json").json()["paths"]
+    assert {"/predictions/alpha", "/explanations/beta", "/ready", "/v1/models/{name}"} <= set(paths)
+    shown = paths["/predictions/alpha"]["post"]["requestBody"]["content"]
+    assert shown["application/json"]["example"] == bundle.http.get("/v1/models/alpha/example").json()
+    assert "://" not in bundle.http.get("/docs").text  # it works offline
+    assert bundle.http.get("/docs/static/swagger-ui-bundle.js").status_code == 200
+
+
+def test_metrics_of_ours_and_of_torchserve_are_there_at_once(bundle: Bundle):
+    metrics = bundle.http.get("/metrics").text
+    assert 'marina_request_seconds_bucket{ModelName="beta",ModelVersion="1.0"' in metrics
+    assert 'marina_answers_total{ModelName="beta",ModelVersion="1.0",Status="200"' in metrics
+    assert 'ts_inference_requests_total{model_name="beta",model_version="1.0"' in metrics
+
+
+def test_torchserve_wants_its_key(bundle: Bundle):
+    direct = f"http://127.0.0.1:{bundle.settings.inference_port}/predictions/beta"
+    assert httpx.post(direct, json={}).status_code == 400
+    assert httpx.post(direct, json={}, headers=bundle.token()).status_code == 200
+    printed = bundle.do("token")
+    assert bundle.token("inference")["Authorization"] in printed
+    assert bundle.token("management")["Authorization"] in printed
+
+
+def test_grpc_answers_with_the_inference_key(bundle: Bundle):
+    request, reply = messages()
+    with grpc.insecure_channel(f"127.0.0.1:{bundle.settings.grpc_inference_port}") as channel:
+        predict = channel.unary_unary(
+            "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions",
+            request_serializer=request.SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        asked = request(model_name="alpha", model_version="1.9", input={"data": b"hello"})
+        answer = predict(asked, metadata=[("authorization", bundle.token()["Authorization"])], timeout=30)
+        assert b'"version": "1.9", "length": 5' in answer.prediction
+        with pytest.raises(grpc.RpcError):
+            predict(asked, timeout=30)
+
+
+def test_a_model_that_someone_registered_at_torchserve_itself_is_reachable(bundle: Bundle):
+    dummy(bundle.settings.store, bundle.keys, "foreign")
+    url = f"http://127.0.0.1:{bundle.settings.management_port}/models"
+    parameters = {"url": "foreign-1.0.mar", "initial_workers": 1, "synchronous": "false"}
+    assert httpx.post(url, params=parameters, headers=bundle.token("management")).status_code == 202
+    eventually(lambda: bundle.http.post("/predictions/foreign", json={}).status_code == 200, "foreign answers")
+    assert httpx.delete(f"{url}/foreign/1.0", headers=bundle.token("management")).status_code == 200
+    assert (bundle.settings.store / "foreign-1.0.mar").exists()
+    # Only the store may be registered from.
+    parameters["url"] = "http://127.0.0.1:9/x.mar"
+    assert httpx.post(url, params=parameters, headers=bundle.token("management")).status_code == 404
+
+
+def test_a_second_start_says_so(bundle: Bundle):
+    again = bundle.run("start")
+    assert again.returncode == 1
+    assert "already running" in again.stderr
+
+
+def test_stop_leaves_no_process(bundle: Bundle):
+    before = bundle.processes()
+    assert len(before) >= 7  # supervisor, JVM, Envoy, control, three workers
+    bundle.do("stop")
+    assert bundle.processes() == []
+    assert "nothing was running" in bundle.do("stop")
+    assert "make serve" in bundle.run("status").stderr
+
+
+def test_a_busy_port_is_named(bundle: Bundle):
+    with socket.create_server(("127.0.0.1", bundle.settings.metrics_port)):
+        busy = bundle.run("start")
+    assert busy.returncode == 1
+    assert f"port {bundle.settings.metrics_port} is in use" in busy.stderr
+    assert "MARINA_METRICS_PORT" in busy.stderr
+    assert bundle.processes() == []
+
+
+def test_a_model_without_an_archive_is_named(bundle: Bundle):
+    result = bundle.run("start", "gamma")
+    assert result.returncode == 1
+    assert "no archive of gamma" in result.stderr

