@@ -70,6 +70,19 @@ def export_one(
     console.print(f"{file}: largest difference from the eager network {difference:.1e}")
 
 
+@app.command("zoo")
+def zoo_page(
+    version: Annotated[str, typer.Option()] = "1.0",
+    artifacts: Annotated[Path, typer.Option()] = Path("artifacts"),
+    page: Annotated[Path, typer.Option()] = Path("docs/zoo.md"),
+) -> None:
+    """Check the floor of every model there is, and write the page that shows them."""
+    from archive import zoo  # imports torch
+
+    faults = zoo.write(artifacts, version, page)
+    sys.exit("\n".join(faults) or None)
+
+
 @app.command()
 def verify(store: Store = Path("archive/store"), keys: Keys = Path("var/keys")) -> None:
     """Check every archive in the store."""

@@ -36,7 +36,7 @@ CARD = Card(
     network=LeNet,
     data="mnist",
     input={"size": 28, "channels": 1, "mean": (0.1307,), "std": (0.3081,)},
-    recipe=Recipe(epochs=25, batch_size=64, lr=3e-3, augment=("affine",)),
+    recipe=Recipe(epochs=20, batch_size=32, lr=3e-3, augment=("affine",)),
     serving=Serving(batch_size=16),
     floor={"accuracy": 0.975},
     anchor="99.0 % on full MNIST",

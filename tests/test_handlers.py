@@ -164,3 +164,4 @@ def test_weights_of_words_are_in_order_and_add_up(worker, name):
         handler.network.embedding.weight.data = kept
     total = sum(word["weight"] for word in reply.json["words"])
     assert total == pytest.approx(float(logit - baseline), abs=0.05)
+    assert reply.json["convergence_delta"] == pytest.approx(total - float(logit - baseline), abs=1e-3)

@@ -26,9 +26,10 @@ def reverse_words(x: Tensor, mask: Tensor) -> Tensor:
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
     """The maximum over the words, padding left out, so that no answer depends on its neighbours in the batch.
 
-    x: (N, T, D), mask: (N, T) -> (N, D).
+    Zero where there is no word at all. x: (N, T, D), mask: (N, T) -> (N, D).
     """
-    return x.masked_fill(~mask.unsqueeze(2), torch.finfo(x.dtype).min).amax(dim=1)
+    highest = x.masked_fill(~mask.unsqueeze(2), torch.finfo(x.dtype).min).amax(dim=1)
+    return highest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -16,12 +16,13 @@ from tests.samples import picture
 from tests.serve.bundle import bundle_in
 
 pytestmark = pytest.mark.serve
+CLASSES = ["cat", "dog", "ship", "frog", "bird"]  # five: the upstream handler always names the five best
 MODEL_FILE = """from torchvision.models.resnet import BasicBlock, ResNet
 
 
 class ImageClassifier(ResNet):
     def __init__(self):
-        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=3)
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=5)
 """
 
 
@@ -30,9 +31,9 @@ def upstream(tmp_path_factory) -> Path:
     """The image_classifier example of TorchServe's documentation: its default handler, an eager network, no card."""
     folder = tmp_path_factory.mktemp("upstream")
     torch.manual_seed(0)
-    torch.save(resnet18(num_classes=3).state_dict(), folder / "weights.pth")
+    torch.save(resnet18(num_classes=5).state_dict(), folder / "weights.pth")
     (folder / "model.py").write_text(MODEL_FILE)
-    (folder / "index_to_name.json").write_text(json.dumps({"0": "cat", "1": "dog", "2": "ship"}))
+    (folder / "index_to_name.json").write_text(json.dumps(dict(enumerate(CLASSES))))
     archiver = Path(sys.executable).with_name("torch-model-archiver")
     command = [archiver, "--model-name", "upstream", "--version", "1.0", "--model-file", folder / "model.py"]
     command += ["--serialized-file", folder / "weights.pth", "--handler", "image_classifier"]
@@ -61,7 +62,7 @@ def test_an_upstream_example_works_unchanged_once_it_is_signed(upstream, tmp_pat
             form = bundle.http.post(path, files={"data": picture()})  # curl -F data=@
             assert put.status_code == form.status_code == 200, put.text
             assert put.json() == form.json()
-            assert set(put.json()) == {"cat", "dog", "ship"}
+            assert set(put.json()) == set(CLASSES)
             assert sum(put.json().values()) == pytest.approx(1, abs=1e-3)
         assert bundle.http.get("/ping").json() == {"status": "Healthy"}
         assert "/predictions/{model_name}" in bundle.http.options("/").text

@@ -1,0 +1,31 @@
+"""README.md, as a newcomer types it: every command in order, from the first to the last."""
+
+import json
+
+import pytest
+
+from tests.serve.guide import Reader, commands
+
+pytestmark = pytest.mark.serve
+
+
+def test_every_command_of_the_readme_works(tmp_path_factory):
+    reader = Reader(tmp_path_factory.mktemp("r"))
+    typed = commands("README.md")
+    assert typed[0] == "make archive && make serve"
+    assert typed[-1] == "make stop"
+    said: dict[str, str] = {}
+    try:
+        for command in typed:
+            said[command] = reader.run(command)
+    finally:
+        reader.stop()
+    assert "ready" in said[typed[0]]
+    for command, output in said.items():
+        if command.startswith("curl") and "-o " not in command:
+            reply = json.loads(output)
+            assert "model" in reply, f"{command}: {reply}"
+    assert (reader.checkout / "var" / "why.png").read_bytes().startswith(b"\x89PNG")
+    assert (reader.checkout / "var" / "reports" / "load-test.html").is_file()
+    assert (reader.checkout / "artifacts" / "lenet" / "1.0" / "exports" / "lenet.onnx").is_file()
+    assert "Authorization: Bearer " in said["make token"]

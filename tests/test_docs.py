@@ -1,0 +1,59 @@
+"""What the documentation says is there, is there; and both languages say the same."""
+
+import re
+import subprocess
+
+import models
+from archive.sources import ROOT
+from archive.zoo import write
+from tests.serve.guide import blocks, commands
+from tests.worker import untrained
+
+README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+
+
+def test_both_readmes_list_every_starter_and_link_to_files_that_exist():
+    for page in (README, CHINESE):
+        for name in models.names():
+            assert not models.find(name).starter or re.search(rf"^\| .*{name}.*\|$", page, re.MULTILINE), name
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page):
+            assert (ROOT / link).is_file(), link
+
+
+def test_both_readmes_have_the_same_commands_and_sections():
+    assert commands("README.md") == commands("README.zh.md")
+    assert len(README.split("\n## ")) == len(CHINESE.split("\n## "))
+    typed = [re.sub(r"\s+#.*", "", block, flags=re.MULTILINE) for block in blocks("README.md", "sh")]
+    assert typed == [re.sub(r"\s+#.*", "", block, flags=re.MULTILINE) for block in blocks("README.zh.md", "sh")]
+
+
+def test_every_verb_that_a_page_shows_is_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    verbs = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    for page in (README, CHINESE, (ROOT / "docs" / "add-your-model.md").read_text(encoding="utf-8")):
+        shown = set(re.findall(r"(?:`|\$ |&& |^)make ([a-z-]+)", page, re.MULTILINE))
+        assert shown <= verbs, shown - verbs
+
+
+def test_every_error_that_envoy_or_a_handler_gives_is_explained():
+    for code in (400, 404, 413, 500, 503, 504, 507):
+        assert re.search(rf"^\| .*\b{code}\b", README, re.MULTILINE), code
+
+
+def test_no_path_of_a_machine_is_committed():
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    assert "README.md" in names
+    folders = "|".join(("work", "root", "home", "Users", "opt"))
+    pattern = re.compile(rf"(?<![\w.:/])/({folders})/\w")
+    files = (ROOT / name for name in names if (ROOT / name).is_file())
+    found = {str(file): pattern.search(file.read_text(encoding="utf-8", errors="replace")) for file in files}
+    assert {name: match[0] for name, match in found.items() if match} == {}
+
+
+def test_the_zoo_names_what_is_below_its_floor_or_not_trained(tmp_path):
+    untrained("lenet", tmp_path / "lenet" / "1.0")
+    faults = write(tmp_path, "1.0", tmp_path / "zoo.md")
+    assert len(faults) == len(models.names())
+    assert "lenet 1.0 is not trained in full" in faults
+    assert (tmp_path / "zoo.md").read_text().startswith("# The zoo")

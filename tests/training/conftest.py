@@ -1,0 +1,34 @@
+"""Fixtures and small helpers of the tests of data and training: each test works in a folder of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import models
+from training import fit
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch):
+    """`card(name, **recipe)`: from now on the model called `name` has this in its recipe."""
+
+    def change(name: str, **recipe) -> models.Card:
+        changed = replace(models.find(name), recipe=replace(models.find(name).recipe, **recipe))
+        monkeypatch.setattr(models, "find", lambda _: changed)
+        return changed
+
+    return change
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full presets, too, train on the few examples of a quick one."""
+    load = fit.Found.load
+    monkeypatch.setattr(fit.Found, "load", lambda found: fit.quick(load(found)))

@@ -1,0 +1,29 @@
+"""What the weights depend on."""
+
+from dataclasses import replace
+
+import models
+from training.fingerprint import fingerprint, network_source
+
+
+def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
+    card = models.find("text_cnn")
+    facts = (card, card.recipe, "data", "full")
+    assert fingerprint(*facts) == fingerprint(*facts)
+    others = {
+        fingerprint(*facts),
+        fingerprint(card, replace(card.recipe, seed=1), "data", "full"),
+        fingerprint(card, card.recipe, "other", "full"),
+        fingerprint(card, card.recipe, "data", "quick"),
+        fingerprint(replace(card, input={"max_words": 3}), card.recipe, "data", "full"),
+        fingerprint(replace(card, network=models.find("text_lstm").network), card.recipe, "data", "full"),
+    }
+    assert len(others) == 6
+    assert fingerprint(replace(card, floor={}, anchor=""), card.recipe, "data", "full") == fingerprint(*facts)
+
+
+def test_the_networks_source_holds_what_it_imports_and_not_the_card():
+    source = network_source("models.text_lstm")
+    assert set(source) == {"models.text_lstm", "models.parts.text"}
+    assert "CARD" not in source["models.text_lstm"]
+    assert "reverse_words" in source["models.parts.text"]

@@ -1,0 +1,134 @@
+"""Training from the CARD to the artifacts: whole, repeatable, and only when needed."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import models
+from models.card import Recipe
+from tests.training.kit import ROOT, card_in, same, weights_of
+from training import embeddings, fit, tasks
+from training.data import find
+from training.tasks.image_classification import ImageClassification
+from training.tasks.tabular_regression import TabularRegression
+
+ONE_OF_EACH = ("housing_mlp", "lenet", "mobilenet_v1", "text_lstm")  # a task, and channels last
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_quick_training_leaves_all_that_serving_needs(name, monkeypatch):
+    monkeypatch.chdir(ROOT)  # the data sets are there, or come to be
+    version = f"test-{os.getpid()}"
+    try:
+        folder = fit.train(name, version, preset="quick")
+        assert "reply" in card_in(folder)["example"]
+        card, written = models.find(name), card_in(folder)
+        assert (written["name"], written["version"], written["preset"]) == (name, version, "quick")
+        assert set(card.floor) <= set(written["metrics"])
+        assert all(0 <= value < 100 for value in written["metrics"].values())
+        assert written["data"]["kind"] in ("embedded", "real")
+        assert written["data"]["sizes"]["test"] > 0
+        assert written["explain"]["cost"] > 0
+        assert written["libraries"]["torch"] == torch.__version__.split("+")[0]
+        assert (folder / written["example"]["file"]).stat().st_size > 0
+        assert list((folder / "plots").glob("*.png"))
+        tags = EventAccumulator(str(folder / "logs")).Reload().Tags()
+        assert {"loss/train", "loss/validation", "lr-AdamW"} <= set(tags["scalars"])
+        assert tags["images"] == (["images/train"] if card.task == "image_classification" else [])
+        assert not list(folder.parent.glob(f".{version}*"))
+        assert not (folder / "checkpoints").exists()
+        card.network(**written["network"]).load_state_dict(weights_of(folder))
+        if card.task != "tabular_regression":
+            labels = json.loads((folder / "labels.json").read_text())
+            assert list(written["classes"]) == labels
+            assert sum(map(sum, written["confusion_matrix"])) == written["data"]["sizes"]["test"]
+            assert 0 <= written["metrics"]["roc_auc"] <= 1
+    finally:
+        for left in (version, f".{version}.unfinished"):
+            shutil.rmtree(f"artifacts/{name}/{left}", ignore_errors=True)
+
+
+def test_seeds_repeat_and_matter(card, small):
+    card("digits_cnn", epochs=1, seed=3)
+    one, again = fit.train("digits_cnn", "one"), fit.train("digits_cnn", "again")
+    assert same(weights_of(one), weights_of(again))
+    card("digits_cnn", epochs=1, seed=4)
+    assert not same(weights_of(one), weights_of(fit.train("digits_cnn", "other")))
+
+
+def test_what_is_up_to_date_is_left_alone_but_for_what_the_card_says(card, small, monkeypatch, capsys):
+    card("lenet", epochs=1)
+    folder = fit.train("lenet")
+    made = (folder / "model.safetensors").stat().st_mtime_ns
+    before = card_in(folder)
+    os.utime(folder / "card.json", (0, 0))
+    changed = replace(models.find("lenet"), anchor="something else")
+    monkeypatch.setattr(models, "find", lambda _: changed)
+    fit.train("lenet")
+    assert "up to date" in capsys.readouterr().out
+    assert (folder / "model.safetensors").stat().st_mtime_ns == made
+    assert (folder / "card.json").stat().st_mtime > 0  # make sees that it was looked at
+    assert card_in(folder) == before | {"anchor": "something else"}
+    card("lenet", epochs=1, lr=1e-5)
+    fit.train("lenet")
+    assert (folder / "model.safetensors").stat().st_mtime_ns > made
+
+
+def test_early_stopping_ends_the_run_and_keeps_the_best_weights(card, small, monkeypatch):
+    """A learning rate that blows the network up after a good start: the good start is kept."""
+    card("housing_mlp", epochs=30, lr=1e-3, schedule="constant", patience=2)
+    losses = []
+    usual = TabularRegression.on_train_epoch_start
+
+    def start(task) -> None:
+        losses.append(float(task.trainer.callback_metrics.get("loss/validation", 9.0)))
+        usual(task)
+        if task.current_epoch == 4:
+            for group in task.trainer.optimizers[0].param_groups:
+                group["lr"] = 3.0
+
+    monkeypatch.setattr(TabularRegression, "on_train_epoch_start", start)
+    folder = fit.train("housing_mlp")
+    assert 5 < len(losses) < 12
+    assert losses[-1] > 2 * min(losses)
+    # The saved weights are those of the best epoch: they are worth its loss, not the last.
+    data = find("housing").load()
+    task = TabularRegression(models.find("x"), models.find("x").recipe, fit.quick(data))
+    task.network.load_state_dict(weights_of(folder))
+    inputs, targets = task.validation_examples[list(range(len(task.validation_examples)))]
+    with torch.inference_mode():
+        loss = float(task.loss(task.network(inputs), targets))
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_task_is_found_and_has_a_handler(name):
+    assert tasks.find(name).__module__ == f"training.tasks.{name}"
+    assert (ROOT / "handlers" / f"{name}.py").is_file()
+
+
+def test_unknown_names_are_refused_with_those_there_are():
+    with pytest.raises(LookupError, match="image_classification"):
+        tasks.find("no_such_task")
+    recipe = Recipe(epochs=1, batch_size=1, lr=1, augment=("flip", "no_such"))
+    with pytest.raises(ValueError, match=r"no_such; there are: affine"):
+        ImageClassification(models.find("lenet"), recipe, fit.quick(find("mnist").load()))
+
+
+def test_a_network_that_is_not_trained_is_no_use_by_its_own_card(card, small):
+    """The metrics are measured, not made up: without learning, accuracy is that of a guess."""
+    card("lenet", epochs=1, lr=1e-12, augment=())
+    assert card_in(fit.train("lenet"))["metrics"]["accuracy"] < 0.3
+
+
+def test_words_in_the_same_company_get_vectors_alike():
+    sentences = [[2, 4, 5], [3, 4, 5], [6, 7, 8], [6, 8, 7]] * 20  # 2 and 3 are never seen together
+    own = embeddings.vectors([torch.tensor(words) for words in sentences], 9, 4, seed=0)
+    alike = torch.nn.functional.cosine_similarity
+    assert alike(own[2], own[3], dim=0) > 0.8 > alike(own[2], own[6], dim=0)
+    assert own[0].abs().max() < 1e-6  # padding keeps no company

@@ -1,0 +1,1 @@
+"""One reader for each public layout: DESCRIPTION, matches(path) and read(path)."""
