@@ -106,6 +106,13 @@ class TabularRegressionUser(ModelUser):
         return None if math.isfinite(reply.get("prediction", math.nan)) else f"not a number: {reply}"
 
 
+@events.init.add_listener
+def read_test_splits(**_: Any) -> None:
+    """Before the clock starts: reading them would hold up every user."""
+    for name in ASKED:
+        test_requests(name)
+
+
 @events.quitting.add_listener
 def print_accuracy(**_: Any) -> None:
     """Answers that are fast and wrong are no answers."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl
 
 from handlers.errors import BadRequest
 
@@ -14,7 +15,7 @@ BODY = ("body", "data")
 
 @dataclass(frozen=True)
 class Row:
-    """`fields` are the form fields, query parameters and the body; `headers` have lower-case names."""
+    """`fields` are the form fields and the body; `headers` have lower-case names."""
 
     fields: Mapping[str, Any]
     headers: Mapping[str, Any]
@@ -46,12 +47,6 @@ class Row:
         for name in BODY:
             if name in self.fields:
                 return self._decoded(self.fields[name])
-        # curl -d '{...}' calls itself a form: its JSON arrives as a field's name, cut in pieces at every "&" and "=".
-        names = list(self.fields)
-        starts = [place for place, name in enumerate(names) if name.lstrip().startswith(("{", "["))]
-        if starts:
-            pieces = ((name, self.fields[name]) for name in names[starts[0] :])
-            return self._decoded("&".join(f"{name}={_text(value)}" if value else name for name, value in pieces))
         return None
 
     def field(self, name: str) -> Any:
@@ -63,11 +58,18 @@ class Row:
         return self.body
 
     def option(self, name: str) -> str | None:
-        """A query parameter, or a member of a JSON body, as text; None where it was not given."""
-        value = self.fields.get(name)
+        """A query parameter, form field or member of a JSON body, as text; None where it was not given."""
+        value = self.query.get(name, self.fields.get(name))
         if value is None and isinstance(self.body, Mapping):
             value = self.body.get(name)
-        return None if value is None else _text(value)
+        if isinstance(value, bytes | bytearray):
+            return value.decode("utf-8", errors="replace")
+        return None if value is None else str(value)
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query parameters, which TorchServe drops: Envoy repeats them in a header (serving/request.lua)."""
+        return dict(parse_qsl(str(self.headers.get("x-request-query", ""))))
 
     def _decoded(self, value: Any) -> Any:
         """JSON as Python, all else as it is. TorchServe passes malformed or unlabelled JSON on as bytes or text."""
@@ -85,7 +87,3 @@ class Row:
             if kind != "application/json" and start == "[":  # a text may begin with a bracket
                 return value
             raise BadRequest("body", f"not valid JSON: {fault}") from fault
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes | bytearray) else str(value)

@@ -17,6 +17,7 @@ ERRORS = {
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",
 }
+LUA = Path(__file__).with_name("request.lua")
 # Beyond them Envoy accepts no more, instead of running out of file descriptors.
 MOST_CONNECTIONS = 10_000
 
@@ -82,6 +83,12 @@ def filters(settings: Settings, limit: int) -> list[Json]:
             "typed_config": typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=limit),
         },
         {
+            "name": "envoy.filters.http.lua",
+            "typed_config": typed(
+                "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text()}
+            ),
+        },
+        {
             "name": "envoy.filters.http.credential_injector",
             "typed_config": typed(injector, overwrite=True, credential=credential),
         },
@@ -105,6 +112,8 @@ def connection_manager(settings: Settings) -> Json:
         # A client's UUID comes back as it was, not with the sampling decision packed into it.
         request_id_extension={"typed_config": request_id},
         request_headers_timeout="10s",
+        # Who is refused in the middle of a long body must have time to read why.
+        delayed_close_timeout="10s",
         rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
         http_filters=filters(settings, limit),
         local_reply_config=local_replies(limit),

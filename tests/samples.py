@@ -44,7 +44,8 @@ GOOD = {
         "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
         "base64 in JSON without a content type": Ask({"body": b'{"image": "%s"}' % BASE64.encode()}),
         "data URL": Ask({"body": {"image": "data:image/png;base64," + BASE64}}, JSON),
-        "top": Ask({"body": picture(), "top": b"10"}),
+        "top as a form field": Ask({"image": picture(), "top": b"10"}),
+        "top in the query": Ask({"body": picture()}, {"x-request-query": "top=10"}),
     },
     "text_classification": {
         "JSON": Ask({"body": {"text": "房间很好"}}, JSON),
@@ -53,10 +54,6 @@ GOOD = {
         "JSON with a charset": Ask(
             {"body": '{"text": "房间很好"}'.encode()}, {"content-type": "application/json; charset=utf-8"}
         ),
-        "curl -d without a header": Ask(
-            {'{"text": "房间很好"}': ""}, {"content-type": "application/x-www-form-urlencoded"}
-        ),
-        "curl -d with signs that a form cuts at": Ask({"top": "1", '{"text": "1+1': b"2, b", 'c"}': ""}),
         "form field": Ask({"text": "房间很好"}),
         "a text in brackets": Ask({"body": "[哈哈] 房间很好".encode()}),
         "emoji": Ask({"body": {"text": "😀😀"}}, JSON),
@@ -68,7 +65,6 @@ GOOD = {
         "bare list": Ask({"body": NUMBERS}, JSON),
         "object by column": Ask({"body": {"features": {f"C{i}": i for i in range(13)}}}, JSON),
         "without a content type": Ask({"body": b'{"features": [0,1,2,3,4,5,6,7,8,9,10,11,12]}'}),
-        "curl -d without a header": Ask({'{"features": [0,1,2,3,4,5,6,7,8,9,10,11,12]}': ""}),
     },
 }
 

@@ -117,9 +117,9 @@ def test_a_reply_over_the_limit_is_an_error_and_not_a_dead_worker(worker, monkey
 
 
 def test_top_limits_the_classes_and_they_are_in_order(worker):
-    for top, count in ((None, 5), (b"1", 1), (b"10", 10), (b"99", 10)):
-        fields = {"body": picture()} if top is None else {"body": picture(), "top": top}
-        probabilities = [p["probability"] for p in worker("resnet18").ask(Ask(fields))[0].json["predictions"]]
+    for query, count in (("", 5), ("top=1", 1), ("a=b&top=10", 10), ("top=99", 10)):
+        (reply,) = worker("resnet18").ask(Ask({"body": picture()}, {"x-request-query": query}))
+        probabilities = [p["probability"] for p in reply.json["predictions"]]
         assert len(probabilities) == count
         assert probabilities == sorted(probabilities, reverse=True)
         assert count < 10 or sum(probabilities) == pytest.approx(1, abs=1e-4)

@@ -1,5 +1,6 @@
 """Texts: from characters to words, and from words to numbers."""
 
+import logging
 import re
 import unicodedata
 from collections import Counter
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from handlers.errors import BadRequest
+
+jieba.setLogLevel(logging.WARNING)  # it tells of every dictionary it reads
 
 PAD, UNK = 0, 1
 SPECIAL = ("<PAD>", "<UNK>")

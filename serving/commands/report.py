@@ -3,7 +3,7 @@
 import time
 
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
 from serving import supervise
 from serving.commands import ask
@@ -27,7 +27,7 @@ def faults(status: BundleStatus) -> list[str]:
 
 
 def table(settings: Settings, status: BundleStatus) -> Table:
-    shown = Table("model", "version", "state", "workers", "URL")
+    shown = Table("model", "version", "state", "workers", Column("URL", overflow="fold"))
     for name, model in status.models.items():
         for version, it in model.versions.items():
             ready = sum(worker.status == "READY" for worker in it.workers)

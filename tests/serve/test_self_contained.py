@@ -87,7 +87,7 @@ def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
     if "accuracy" in measured:
         assert measured["accuracy"] >= 0.5
     else:
-        assert measured["rmse"] < 3 * card_of(name)["metrics"]["rmse"]
+        assert measured["holdout_rmse"] < 3 * card_of(name)["metrics"]["holdout_rmse"]
     why = httpx.post(
         f"{stock}/explanations/{name}",
         content=asked[0].body,

@@ -70,7 +70,7 @@ def test_bad_input_is_refused_and_kills_nobody(starters, name, case):
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_a_body_over_the_limit_gets_a_413_with_json(starters, name):
-    (reply,) = ask_all(starters, f"/predictions/{name}", [raw(b"0" * 40_000_000)])
+    (reply,) = ask_all(starters, f"/predictions/{name}", [raw(b"0" * 34_000_000)])
     assert reply.status_code == 413
     assert (reply.json()["code"], reply.json()["field"]) == (413, "body")
 

@@ -1,13 +1,11 @@
 """Texts -> classes."""
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jieba
 import torch
 from torch import nn
 
@@ -18,8 +16,6 @@ from training.batches import Examples
 from training.classification import Classification
 from training.data.dataset import Dataset, Split
 from training.requests import Request
-
-jieba.setLogLevel(logging.WARNING)  # it tells of every dictionary it reads
 
 
 class TextClassification(Classification):
