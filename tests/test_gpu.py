@@ -1,18 +1,29 @@
-"""On a machine with a GPU, handlers use it and say the same; elsewhere these are skipped."""
+"""On a machine with a GPU, handlers use it and say the same; elsewhere the check says that there is none."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
 
 import models
+from archive.sources import ROOT
 from tests.samples import FINE
 from tests.worker import Ask, Worker, untrained
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
-]
+HAS_GPU = torch.cuda.is_available()
 
 
+@pytest.mark.skipif(HAS_GPU, reason="this machine has a CUDA device")
+def test_gpu_check_says_why_it_is_skipped():
+    command = [sys.executable, "-m", "serving", "gpu-check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("skipped: there is no NVIDIA GPU here")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_GPU, reason="no CUDA device on this machine")
 @pytest.mark.parametrize("name", models.names())
 def test_a_gpu_worker_answers_and_explains_like_a_cpu_worker(tmp_path, name):
     folder = untrained(name, tmp_path / name)
