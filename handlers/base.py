@@ -132,7 +132,11 @@ class TaskHandler(ABC, Generic[Item]):
         """The reply with the model's name and version in front."""
         if isinstance(reply, Mapping):
             reply = {"model": self.card["name"], "version": self.card["version"], **reply}
-        answer = Answer.of(reply)
+        try:
+            answer = Answer.of(reply)
+        except ValueError:  # JSON has no NaN; the rest of the batch must not pay for this row
+            logger.exception("the reply of %s can't be sent: %r", self.card["name"], reply)
+            return Answer.failure("the reply holds a number that is not finite")
         if len(answer.body) > MAX_BYTES:
             return Answer.failure(f"the reply of {len(answer.body)} bytes is over the limit of {MAX_BYTES}")
         return answer

@@ -97,6 +97,14 @@ def test_an_output_that_is_not_finite_is_refused_alone(worker, name, monkeypatch
     assert "not finite" in bad.json["message"]
 
 
+def test_an_explanation_that_is_not_finite_is_refused_alone(worker, monkeypatch):
+    monkeypatch.setattr(worker("lenet").handler, "explain", lambda item, target: {"convergence_delta": float("nan")})
+    fine = FINE["image_classification"]
+    bad, good = worker("lenet").ask(asked_why(fine), fine)
+    assert (bad.status, good.status) == (500, 200)
+    assert "not finite" in bad.json["message"]
+
+
 def test_a_bug_fails_the_batch_and_is_logged_with_the_request_ids(worker, monkeypatch, caplog):
     handler = worker("lenet").handler
 
