@@ -18,6 +18,7 @@ from serving.status import BundleStatus, ModelStatus, Part
 # With all models ready only their pids are watched; TorchServe is asked anew this often.
 LOOK_AGAIN_SECONDS = 5.0
 FRESH_SECONDS = 0.1
+TAKE_OVER_SECONDS = 10.0
 TORCHSERVE = {
     "up": Part(ready=True),
     "silent": Part(ready=False, reason="TorchServe takes connections but does not answer"),
@@ -39,6 +40,7 @@ class Fleet:
         self._gateway = Gateway(settings)
         self._published: dict[str, str] = {}
         self._asked = self._ticked = float("-inf")
+        self._began = time.monotonic()
         self._lock = asyncio.Lock()
 
     async def run(self) -> None:
@@ -68,14 +70,25 @@ class Fleet:
             token = self._torchserve.keys.inference if self._torchserve else None
             # No await in between: what is said to be ready must be what Envoy was told to let through.
             models = self._models()
-            self._published = gateway.publish(self.settings, self._views(), token)
-            envoy = await self._look_at_envoy()
+            if self._taking_over(liveness):
+                envoy = Part(ready=False, reason="control was started anew and has not seen every model yet")
+            else:
+                self._published = gateway.publish(self.settings, self._views(), token)
+                envoy = await self._look_at_envoy()
             if envoy.ready and self._torchserve is not None:
                 for member in self._members.values():
                     member.proceed(self._torchserve, self._gateway)
             ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
             self._status = BundleStatus(ready=ready, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models)
             self._ticked = time.monotonic()
+
+    def _taking_over(self, liveness: Liveness) -> bool:
+        """A control that is started anew beside a running TorchServe leaves Envoy's routes as they are until it has
+        seen every model answer: its predecessor's death must cost no request."""
+        unsure = any(member.state in {"waiting", "checking"} for member in self._members.values())
+        if liveness != "up" or not unsure or time.monotonic() - self._began > TAKE_OVER_SECONDS:
+            self._began = float("-inf")
+        return self._began > float("-inf")
 
     async def _follow(self) -> Liveness:
         """Is TorchServe there? One that was started anew knows no model and has new keys."""

@@ -51,6 +51,7 @@ class Watch:
     def __enter__(self):
         for thread in self._threads:
             thread.start()
+        eventually(lambda: all(self.seen.values()), "an answer before anything is killed")
         return self
 
     def __exit__(self, *_):
