@@ -1,5 +1,6 @@
 """Sequences that make an item when it is asked for, so that a large data set need not lie in memory."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -16,9 +17,9 @@ Value = TypeVar("Value")
 class Lazy(Sequence[Value]):
     """A sequence that makes each item when it is asked for."""
 
+    @abstractmethod
     def item(self, place: int) -> Value:
         """The item at `place`, which is in range."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, place: int) -> Value: ...
