@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from filelock import FileLock
 
 from archive.verify import signature_of, statement
 
@@ -15,22 +16,24 @@ PRIVATE, PUBLIC = "signing.pem", "signing.pub"
 def private_key(keys: Path) -> Ed25519PrivateKey:
     """The private key in the folder `keys`; the pair is made on first use, readable by its owner alone."""
     file = keys / PRIVATE
-    if not file.exists():
-        keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        (keys / PUBLIC).write_bytes(public)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-            handle.write(pem)
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(keys / ".lock"):  # two archives may be signed at the same time
+        if not file.exists():
+            make_pair(keys)
     loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
     if not isinstance(loaded, Ed25519PrivateKey):
         raise TypeError(f"{file} is not an Ed25519 key")
     return loaded
+
+
+def make_pair(keys: Path) -> None:
+    """The private key comes last: with it the pair is whole."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (keys / PUBLIC).write_bytes(public)
+    with os.fdopen(os.open(keys / PRIVATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        handle.write(pem)
 
 
 def sign(archive: Path, keys: Path) -> Path:

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
+import archive.sign as signing
 import models
 from archive.build import RefusedError, build
 from archive.sign import PUBLIC, sign
@@ -154,6 +157,17 @@ def test_no_signature_another_key_and_a_broken_signature_are_refused(signed, tmp
 def test_the_private_key_is_readable_by_its_owner_alone(store):
     _, keys = store("lenet")
     assert (keys / "signing.pem").stat().st_mode & 0o077 == 0
+
+
+def test_archives_signed_at_the_same_time_share_one_key_pair(tmp_path, monkeypatch):
+    def slowly(keys: Path, make_pair=signing.make_pair) -> None:
+        time.sleep(0.3)
+        make_pair(keys)
+
+    monkeypatch.setattr(signing, "make_pair", slowly)
+    with ThreadPoolExecutor() as pool:  # the lock is of a file: threads stand in for processes
+        keys = list(pool.map(lambda _: signing.private_key(tmp_path / "keys"), range(2)))
+    assert len({key.public_key().public_bytes_raw() for key in keys}) == 1
 
 
 def test_verify_stands_alone(signed):

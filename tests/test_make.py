@@ -95,6 +95,23 @@ def test_names_and_positions():
     assert planned("train", "archive", "VERSION=9.9") == STARTERS
 
 
+@pytest.mark.parametrize(
+    ("arguments", "jobs"),
+    [
+        (["archive"], ["2"]),
+        (["train", "archive", "JOBS=3"], ["3"]),
+        (["test"], ["2"]),
+        (["archive", "MODEL=lenet"], []),  # alone, it gets all cores
+        (["stop", "serve"], []),  # one after the other, or there is nothing left to stop
+        (["archive", "serve"], []),
+        ([], []),
+    ],
+)
+def test_models_are_made_side_by_side_and_nothing_else_is(arguments, jobs):
+    (flags,) = re.findall(r"^MAKEFLAGS = (.*)", make("--dry-run", "--print-data-base", *arguments).stdout, re.MULTILINE)
+    assert re.findall(r"-j(\d+)", flags) == jobs
+
+
 def test_a_preset_or_other_data_always_asks_training():
     assert planned("train", "train", "PRESET=quick") == STARTERS
     assert planned("train", "train", "MODEL=lenet", "DATA=elsewhere") == {"lenet"}

@@ -7,18 +7,12 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-    Timer,
-)
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from models.card import Recipe
 from training.hardware import Hardware
+from training.progress import progress
 from training.task import Task
 
 WATCHED = "loss/validation"
@@ -49,7 +43,7 @@ def fit(task: Task, recipe: Recipe, hardware: Hardware, folder: Path) -> tuple[T
     )
     best = ModelCheckpoint(checkpoints, filename="best", monitor=WATCHED, enable_version_counter=False)
     timer = Timer()  # its state is in the checkpoints
-    callbacks: list[Callback] = [last, timer, LearningRateMonitor("step"), RichProgressBar(refresh_rate=5)]
+    callbacks: list[Callback] = [last, timer, LearningRateMonitor("step"), progress()]
     if recipe.patience is not None:
         callbacks += [best, EarlyStopping(WATCHED, patience=recipe.patience)]
     trainer = Trainer(

@@ -1,6 +1,8 @@
 """Stand-ins and splits: the same each time, nothing in two splits, nothing half-made."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,12 @@ import pytest
 from training import data
 from training.data.checksum import FACTS, checksum
 from training.data.dataset import Split, part
+from training.data.sources import housing
 from training.data.sources.mnist_m import TEST_PHOTOS, TRAIN_PHOTOS
+
+
+def folders(root: Path) -> list[str]:
+    return [path.name for path in root.iterdir() if path.is_dir()]
 
 
 def reviews_in(folder: Path, rows: list[tuple[int, str]]) -> data.Dataset:
@@ -33,7 +40,7 @@ def test_stand_ins_are_the_same_each_time_whole_and_told_from_real_data(elsewher
     facts = json.loads((elsewhere / "data" / name / FACTS).read_text())
     assert facts["licence"]
     assert facts["sha256"] == found.sha256 == checksum(elsewhere / "data" / name)
-    assert [file.name for file in (elsewhere / "data").iterdir()] == [name]  # nothing half-made beside it
+    assert folders(elsewhere / "data") == [name]  # nothing half-made beside it
     first, again = found.load(), data.find(name).load()
     seen = [{str(item) for item in split.inputs} for split in (first.train, first.validation, first.test)]
     assert not seen[0] & seen[1]
@@ -50,7 +57,21 @@ def test_a_stand_in_that_fails_half_way_leaves_nothing(elsewhere, monkeypatch):
     monkeypatch.setattr("training.data.sources.mnist.write_idx", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         data.find("mnist")
-    assert list((elsewhere / "data").iterdir()) == []
+    assert folders(elsewhere / "data") == []
+
+
+def test_two_processes_that_want_the_same_stand_in_make_it_once(elsewhere, monkeypatch):
+    written, write = [], housing.write
+
+    def slowly(folder: Path) -> None:
+        written.append(folder)
+        time.sleep(0.3)
+        write(folder)
+
+    monkeypatch.setattr(housing, "write", slowly)
+    with ThreadPoolExecutor() as pool:  # the lock is of files: threads stand in for processes
+        hashes = set(pool.map(lambda _: data.find("housing").sha256, range(2)))
+    assert len(written) == len(hashes) == 1
 
 
 def test_no_photograph_of_mnist_m_is_in_both_splits():

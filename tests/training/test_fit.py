@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import models
 from models.card import Recipe
 from tests.training.kit import ROOT, card_in, same, weights_of
-from training import embeddings, fit, tasks
+from training import embeddings, fit, progress, tasks
 from training.data import find
 from training.tasks.image_classification import ImageClassification
 from training.tasks.tabular_regression import TabularRegression
@@ -77,6 +80,19 @@ def test_what_is_up_to_date_is_left_alone_but_for_what_the_card_says(card, small
     card("lenet", epochs=1, lr=1e-5)
     fit.train("lenet")
     assert (folder / "model.safetensors").stat().st_mtime_ns > made
+
+
+def test_runs_side_by_side_show_lines_for_a_bar(card, small, monkeypatch, capsys):
+    """Where nobody watches (here), and under `make -j`: a line says how far it is, what it reached, what is left."""
+    card("lenet", epochs=3, batch_size=64)
+    fit.train("lenet")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  lenet: epoch")]
+    assert [line.split(",")[0] for line in lines] == [f"  lenet: epoch {epoch} of 3" for epoch in (1, 2, 3)]
+    assert all(re.search(r"loss \d\.\d+, accuracy 0\.\d+, \d+ s left$", line) for line in lines)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert isinstance(progress.progress(), RichProgressBar)
+    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
+    assert isinstance(progress.progress(), progress.Lines)
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best_weights(card, small, monkeypatch):

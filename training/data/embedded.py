@@ -5,6 +5,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from filelock import FileLock
 from rich.console import Console
 
 from training.data.checksum import FACTS, checksum
@@ -21,13 +22,20 @@ def stand_ins() -> list[str]:
 def ensure(name: str) -> Path:
     """The folder data/<name>, with its stand-in if there was nothing yet.
 
-    The stand-in appears whole or not at all: it is written beside the folder and then renamed.
+    The stand-in appears whole or not at all: it is written beside the folder and then renamed. Of several processes
+    that want it, one writes it and the others wait.
     """
     folder = DATA / name
-    if folder.is_dir() and any(folder.iterdir()):
-        return folder
-    source = import_module(f"training.data.sources.{name}")
     DATA.mkdir(exist_ok=True)
+    with FileLock(DATA / f".{name}.lock"):
+        if not (folder.is_dir() and any(folder.iterdir())):
+            write(name, folder)
+    return folder
+
+
+def write(name: str, folder: Path) -> None:
+    """Make the stand-in and say what it is."""
+    source = import_module(f"training.data.sources.{name}")
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=DATA) as scratch:
         fresh = Path(scratch) / name
         fresh.mkdir()
@@ -38,4 +46,3 @@ def ensure(name: str) -> Path:
     Console(soft_wrap=True).print(
         f"{folder}: {source.ORIGIN}\n  licence: {source.LICENCE}\n  sha256: {facts['sha256']}", highlight=False
     )
-    return folder
