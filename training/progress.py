@@ -22,12 +22,21 @@ def progress() -> ProgressBar:
 class Lines(ProgressBar):
     """Every few epochs a line: where the run is, what it reached, how long it will still take."""
 
+    shown = True
+
+    def enable(self) -> None:
+        self.shown = True
+
+    def disable(self) -> None:
+        """Lightning calls this in every process of a run but the first."""
+        self.shown = False
+
     def on_train_start(self, trainer: Trainer, _: LightningModule) -> None:
         self.first, self.since = trainer.current_epoch, time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         done, whole = trainer.current_epoch + 1, trainer.max_epochs or 1
-        if not trainer.is_global_zero or (done % max(1, whole // LINES) and done < whole):
+        if not self.shown or (done % max(1, whole // LINES) and done < whole):
             return
         left = (time.monotonic() - self.since) / (done - self.first) * (whole - done)
         reached = ", ".join(

@@ -90,6 +90,7 @@ def test_runs_side_by_side_show_lines_for_a_bar(card, small, monkeypatch, capsys
     assert [line.split(",")[0] for line in lines] == [f"  lenet: epoch {epoch} of 3" for epoch in (1, 2, 3)]
     assert all(re.search(r"loss \d\.\d+, accuracy 0\.\d+, \d+ s left$", line) for line in lines)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
     assert isinstance(progress.progress(), RichProgressBar)
     monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
     assert isinstance(progress.progress(), progress.Lines)
