@@ -15,10 +15,11 @@ INSTALLED := $(VENV)/.installed
 ALL       := $(filter-out __init__ card,$(notdir $(basename $(wildcard models/*.py))))
 STARTER   := $(notdir $(basename $(shell grep -l '^    starter=True' models/*.py)))
 NAMES     := $(or $(MODEL),$(foreach name,$(MODELS),$(or $(if $(filter starter,$(name)),$(STARTER)),$(if $(filter all,$(name)),$(ALL)),$(name))))
-WEIGHTS   := $(NAMES:%=artifacts/%/$(VERSION)/card.json)
+TRAINED   := $(NAMES:%=artifacts/%/$(VERSION)/card.json)
 ARCHIVES  := $(NAMES:%=archive/store/%-$(VERSION).mar)
-PACKAGES  := models handlers training archive serving control locustfile.py
+PACKAGES  := models handlers training archive serving routing control locustfile.py
 OURS      := $(PACKAGES) tests
+REASON     = $(if $(WHY),--why "$(WHY)")
 # "3 of 7"
 position   = $(shell printf '%s\n' $(NAMES) | grep -nx $(1) | cut -d: -f1) of $(words $(NAMES))
 # Given any of these, training is asked to look again at what is there; it knows by itself what is up to date.
@@ -37,7 +38,8 @@ endif
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: FORCE help install data train archive sign verify serve stop status logs register scale set-default retire \
-        predict explain token load-test export gpu-check test test-zoo lint clean clean-all
+        predict explain token load-test export gpu-check test test-zoo lint clean clean-all \
+        ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +59,7 @@ $(INSTALLED): requirements.lock
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	$(PY) -m training data $(NAMES)
 
-train: $(WEIGHTS) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
+train: $(TRAINED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
 
 artifacts/%/$(VERSION)/card.json: models/%.py $(AGAIN) | $(INSTALLED)
 	$(PY) -m training train $* --version $(VERSION) --preset $(PRESET) $(DATA:%=--data %) --position "$(call position,$*)" $(FLAGS)
@@ -79,7 +81,7 @@ sign: $(INSTALLED) ## take responsibility for an archive from elsewhere: MAR=pat
 verify: $(INSTALLED) ## check the signature of every archive in the store
 	$(PY) -m archive verify
 
-export: $(WEIGHTS) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
+export: $(TRAINED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
 	$(PY) -m archive export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +117,31 @@ load-test: $(INSTALLED) ## locust without its page: USERS=20 RATE=5 TIME=30s MOD
 	@mkdir -p var/reports
 	MODELS="$(NAMES)" $(VENV)/bin/locust --headless --users $(or $(USERS),20) --spawn-rate $(or $(RATE),5) --run-time $(or $(TIME),30s) \
 	    --only-summary --html var/reports/load-test.html --csv var/reports/load-test
+
+# ── experiments ─────────────────────────────────────────────────────────────────────────────────────────────────────
+ab: $(INSTALLED) ## the experiments that run: shares, errors, latencies, rewards
+	@$(PY) -m routing show
+
+ab-create: $(INSTALLED) ## start EXP= of routing/experiments.yaml [WHY=]
+	@$(PY) -m routing create $(EXP) $(REASON)
+
+ab-weights: $(INSTALLED) ## EXP= WEIGHTS="resnet18@1.0=80 mobilenet_v1@1.0=20" [WHY=]
+	@$(PY) -m routing weights $(EXP) "$(WEIGHTS)" $(REASON)
+
+ab-promote: $(INSTALLED) ## give everybody VARIANT= of EXP= [WHY=]
+	@$(PY) -m routing promote $(EXP) $(VARIANT) $(REASON)
+
+ab-rollback: $(INSTALLED) ## restore what was before the last change of EXP= [WHY=]
+	@$(PY) -m routing rollback $(EXP) $(REASON)
+
+ab-mirror: $(INSTALLED) ## copy PERCENT= of the requests of EXP= to TO=, and compare [WHY=]
+	@$(PY) -m routing mirror $(EXP) $(TO) $(PERCENT) $(REASON)
+
+ab-stop: $(INSTALLED) ## end EXP= [WHY=]
+	@$(PY) -m routing stop $(EXP) $(REASON)
+
+ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/reports/
+	@$(PY) -m routing report $(EXP)
 
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter models

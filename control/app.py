@@ -5,15 +5,14 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
 
-from control import cards, openapi
+from control import cards, experiments, faults, feedback, openapi
+from control.desk import Desk
+from routing.live import Live
 from serving.fleet import Fleet
 from serving.settings import Settings
 from serving.status import BundleStatus
@@ -26,13 +25,6 @@ def end_with_it(loop: asyncio.Task[None]) -> None:
     if not loop.cancelled():
         logger.critical("the loop failed", exc_info=loop.exception())
         signal.raise_signal(signal.SIGTERM)
-
-
-async def refuse(_: Request, fault: Exception) -> JSONResponse:
-    """Errors in TorchServe's shape."""
-    assert isinstance(fault, HTTPException)
-    kind = HTTPStatus(fault.status_code).phrase.title().replace(" ", "") + "Exception"
-    return JSONResponse({"code": fault.status_code, "type": kind, "message": fault.detail}, fault.status_code)
 
 
 async def ready(response: Response, fleet: cards.FleetOf) -> BundleStatus:
@@ -53,23 +45,29 @@ def served(fleet: Fleet) -> dict[str, openapi.Served]:
 
 
 def app(settings: Settings) -> FastAPI:
-    """The app; its lifespan runs the fleet."""
-    fleet = Fleet(settings)
+    """The app; its lifespan runs the fleet and, beside it, the experiments."""
+    live = Live(settings)
+    fleet = Fleet(settings, live.overlay)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loop = asyncio.create_task(fleet.run())
-        loop.add_done_callback(end_with_it)
+    async def lifespan(started: FastAPI) -> AsyncIterator[None]:
+        desk = Desk(settings, live, fleet, started.state)
+        loops = [asyncio.create_task(fleet.run()), asyncio.create_task(desk.run())]
+        for loop in loops:
+            loop.add_done_callback(end_with_it)
         yield
-        loop.cancel()
+        for loop in loops:
+            loop.cancel()
 
     application = FastAPIOffline(
         title="Marina", docs_url="/docs", redoc_url=None, static_url="/docs/static", lifespan=lifespan
     )
     application.state.fleet = fleet
-    application.add_exception_handler(HTTPException, refuse)
+    for kind, answer in faults.HANDLERS.items():
+        application.add_exception_handler(kind, answer)
     application.add_api_route("/ready", ready, responses={503: {"model": BundleStatus}}, tags=["readiness"])
-    application.include_router(cards.router)
+    for router in (cards.router, experiments.router, feedback.router):
+        application.include_router(router)
 
     def document() -> dict[str, Any]:
         return openapi.describe(application, served(fleet))

@@ -4,6 +4,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from handlers.errors import BadRequest
 from handlers.meter import Meter
-from handlers.replies import MAX_BYTES, PHRASES, Answer
+from handlers.replies import MAX_BYTES, PHRASES, Answer, gist
 from handlers.row import Row
 
 Item = TypeVar("Item")
@@ -95,6 +96,8 @@ class TaskHandler(ABC, Generic[Item]):
         for i, answer in enumerate(answers):
             context.set_response_status(answer.status, PHRASES[answer.status], i)
             context.set_response_content_type(i, answer.content_type)
+            if answer.gist is not None:
+                context.set_response_header(i, "x-prediction", answer.gist)
         return [answer.body for answer in answers]
 
     def answer(self, rows: Sequence[Row]) -> list[Answer]:
@@ -120,7 +123,8 @@ class TaskHandler(ABC, Generic[Item]):
     def _encoded(self, output: Any, item: Item) -> Answer:
         if isinstance(output, Tensor) and not output.isfinite().all():
             return Answer.failure("the network's output is not finite")
-        return self._signed(self.encode(output, item))
+        reply = self.encode(output, item)
+        return replace(self._signed(reply), gist=gist(reply) if isinstance(reply, Mapping) else None)
 
     def _explained(self, item: Item, row: Row) -> Answer:
         try:

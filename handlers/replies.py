@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from handlers.errors import BadRequest
 
@@ -13,12 +14,14 @@ PHRASES = {200: "OK", 400: "Bad Request", 500: "Internal Server Error"}
 
 @dataclass(frozen=True)
 class Answer:
-    """One reply, ready to be sent. `field` is the faulty part of the request, if it was refused for one."""
+    """One reply, ready to be sent. `field` is the faulty part of the request, if it was refused for one; `gist` is what
+    the header x-prediction says of the reply: by it experiments compare what two versions predicted."""
 
     body: bytes
     content_type: str = "application/json"
     status: int = 200
     field: str | None = None
+    gist: str | None = None
 
     @classmethod
     def of(cls, reply: "Mapping[str, Any] | Answer") -> "Answer":
@@ -42,6 +45,16 @@ class Answer:
         if field is not None:
             error["field"] = field
         return cls(json.dumps(error, ensure_ascii=False).encode(), status=status, field=field)
+
+
+def gist(reply: Mapping[str, Any]) -> str | None:
+    """The best class or the number, as JSON that is safe in a header; None for replies that have neither."""
+    match reply:
+        case {"predictions": [best, *_]}:
+            return quote(json.dumps(best, ensure_ascii=False), safe="")
+        case {"prediction": number}:
+            return quote(json.dumps({"prediction": number}), safe="")
+    return None
 
 
 def schema(**properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from serving import torchserve
+from serving.access_log import access_log, exposures
+from serving.envoy import Json, address, typed, watched
 from serving.files import write_atomic
-from serving.routes import ROUTES, TOKEN, TYPE, Json
+from serving.routes import INNER, ROUTES, TOKEN
 from serving.settings import LOOPBACK, Settings
 
 # The types that TorchServe gives with the same status.
@@ -20,16 +21,6 @@ ERRORS = {
 LUA = Path(__file__).with_name("request.lua")
 # Beyond them Envoy accepts no more, instead of running out of file descriptors.
 MOST_CONNECTIONS = 10_000
-
-
-def typed(kind: str, **fields: Any) -> Json:
-    return {"@type": f"{TYPE}.{kind}", **fields}
-
-
-def watched(settings: Settings, name: str) -> Json:
-    """A file that Envoy reads again whenever another is renamed onto it."""
-    path = {"path": str(settings.envoy / f"{name}.json"), "watched_directory": {"path": str(settings.envoy)}}
-    return {"path_config_source": path, "resource_api_version": "V3"}
 
 
 def local_replies(limit: int) -> Json:
@@ -50,25 +41,6 @@ def local_replies(limit: int) -> Json:
         "mappers": [mapper(status, kind) for status, kind in ERRORS.items()],
         "body_format": body("GatewayException"),
     }
-
-
-def access_log() -> Json:
-    """To stdout, which the supervisor writes to var/logs/access.log and rotates."""
-    fields = {
-        "time": "%START_TIME%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-        "status": "%RESPONSE_CODE%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "milliseconds": "%DURATION%",
-        "bytes_in": "%BYTES_RECEIVED%",
-        "bytes_out": "%BYTES_SENT%",
-        "cluster": "%UPSTREAM_CLUSTER_RAW%",
-    }
-    log = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
-    return {"name": "stdout", "typed_config": log}
 
 
 def filters(settings: Settings, limit: int) -> list[Json]:
@@ -117,8 +89,23 @@ def connection_manager(settings: Settings) -> Json:
         rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
         http_filters=filters(settings, limit),
         local_reply_config=local_replies(limit),
-        access_log=[access_log()],
+        access_log=[access_log(), exposures(settings, "x-marina-experiment")],
     )
+
+
+def inner_listener(settings: Settings) -> Json:
+    """On loopback: requests that Envoy sends to itself, to be rewritten for another version (serving.overlay)."""
+    router = typed("extensions.filters.http.router.v3.Router")
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="inner",
+        preserve_external_request_id=True,
+        rds={"route_config_name": INNER, "config_source": watched(settings, "inner")},
+        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
+        access_log=[exposures(settings, "x-marina-mirror")],
+    )
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    return {"name": "inner", "address": address(LOOPBACK, settings.inner_port), "filter_chains": [chain]}
 
 
 def tls(cert: Path, key: Path) -> Json:
@@ -133,21 +120,17 @@ def bootstrap(settings: Settings) -> Json:
     chain: Json = {"filters": [manager]}
     if settings.cert and settings.key:
         chain["transport_socket"] = tls(settings.cert, settings.key)
-    listener = {"name": "public", "address": _address(settings.host, settings.port), "filter_chains": [chain]}
+    listener = {"name": "public", "address": address(settings.host, settings.port), "filter_chains": [chain]}
     monitor = "envoy.resource_monitors.global_downstream_max_connections"
     kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     most = {"name": monitor, "typed_config": typed(kind, max_active_downstream_connections=MOST_CONNECTIONS)}
     return {
         "overload_manager": {"resource_monitors": [most]},
         "node": {"id": "marina", "cluster": "marina"},
-        "admin": {"address": _address(LOOPBACK, settings.envoy_admin_port)},
+        "admin": {"address": address(LOOPBACK, settings.envoy_admin_port)},
         "dynamic_resources": {"cds_config": watched(settings, "cds")},
-        "static_resources": {"listeners": [listener]},
+        "static_resources": {"listeners": [listener, inner_listener(settings)]},
     }
-
-
-def _address(host: str, port: int) -> Json:
-    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def file(settings: Settings) -> Path:

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import httpx
 
-from serving import desired, gateway
+from serving import desired, gateway, overlay, torchserve
 from serving.desired import Desired
 from serving.gateway import Gateway
 from serving.management import Keys, Liveness, RefusedError, TorchServe
 from serving.member import Member
-from serving.routes import ModelView
+from serving.peers import Peers
 from serving.settings import Settings
 from serving.status import BundleStatus, ModelStatus, Part
+from serving.views import ModelView
 
 # With all models ready only their pids are watched; TorchServe is asked anew this often.
 LOOK_AGAIN_SECONDS = 5.0
@@ -27,10 +29,15 @@ TORCHSERVE = {
 
 
 class Fleet:
-    """Every version of every model, and the two servers. One instance runs, in control."""
+    """Every version of every model, and the two servers. One instance runs, in control.
 
-    def __init__(self, settings: Settings) -> None:
+    `overlaying` is asked at every tick what comes before the models' own routes.
+    """
+
+    def __init__(self, settings: Settings, overlaying: overlay.Overlaying = lambda _: overlay.NONE) -> None:
         self.settings = settings
+        self._overlaying = overlaying
+        self._peers = Peers(settings)
         self.desired = Desired()
         self._members: dict[tuple[str, str], Member] = {}
         unseen = Part(ready=False, reason="not looked at yet")
@@ -45,11 +52,13 @@ class Fleet:
 
     async def run(self) -> None:
         """Until cancelled."""
+        peers = asyncio.create_task(self._peers.watch())
         try:
             while True:
                 await self.tick()
                 await asyncio.sleep(self.settings.poll_seconds)
         finally:
+            peers.cancel()
             self._forget()
             await self._gateway.close()
 
@@ -58,6 +67,17 @@ class Fleet:
         if time.monotonic() - self._ticked > FRESH_SECONDS:
             await self.tick()
         return self._status
+
+    async def prove(self, name: str, version: str) -> str:
+        """The task of a version that is ready here, and answers right now. Raises RefusedError with the reason, and
+        httpx.TransportError."""
+        model = (await self.status()).models.get(name)
+        found = model.versions.get(version) if model else None
+        if found is None or self._torchserve is None:
+            raise RefusedError("it is not served: `make register`")
+        if not found.ready:
+            raise RefusedError(f"it is not ready: {found.reason}")
+        return await self._members[name, version].prove(self._torchserve)
 
     async def tick(self) -> None:
         """Look at everything once, begin what is to be done, tell Envoy."""
@@ -73,7 +93,8 @@ class Fleet:
             if self._taking_over(liveness):
                 envoy = Part(ready=False, reason="control was started anew and has not seen every model yet")
             else:
-                self._published = gateway.publish(self.settings, self._views(), token)
+                views = self.views()
+                self._published = gateway.publish(self.settings, views, token, self._overlaying(views))
                 envoy = await self._look_at_envoy()
             if envoy.ready and self._torchserve is not None:
                 for member in self._members.values():
@@ -136,11 +157,18 @@ class Fleet:
                 await torchserve.set_default(name, model.default)
                 self._defaults[name] = model.default
 
-    def _views(self) -> dict[str, ModelView]:
-        return {
-            name: ModelView(model.default, {version: self._members[name, version].view for version in model.versions})
-            for name, model in self.desired.models.items()
-        }
+    def views(self) -> dict[str, ModelView]:
+        """What Envoy shall know of every model."""
+        longest = torchserve.seconds(self.settings)
+        views: dict[str, ModelView] = {}
+        for name, model in self.desired.models.items():
+            versions = {}
+            for version in model.versions:
+                view = self._members[name, version].view
+                elsewhere = self._peers.serving(name, version)
+                versions[version] = replace(view, deadline=view.deadline or longest, elsewhere=elsewhere)
+            views[name] = ModelView(model.default, versions)
+        return views
 
     async def _look_at_envoy(self) -> Part:
         try:

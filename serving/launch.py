@@ -57,7 +57,8 @@ def main(program: str) -> None:
         command, environment = torchserve.command(settings), torchserve.environment(settings)
     elif program == "envoy":
         bootstrap.render(settings)
-        command = [str(gateway.binary()), "-c", str(bootstrap.file(settings)), "--disable-hot-restart", "-l", "warning"]
+        options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
+        command = [str(gateway.binary()), "-c", str(bootstrap.file(settings)), *options]
     else:
         command = [sys.executable, "-m", "control"]
     if program != "control":

@@ -11,10 +11,11 @@ from serving.desired import Version
 from serving.errand import Errand
 from serving.gateway import Gateway
 from serving.management import Description, RefusedError, TorchServe, Worker
-from serving.routes import GRACE_SECONDS, HOLD_SECONDS, VersionView
+from serving.routes import GRACE_SECONDS, HOLD_SECONDS
 from serving.settings import Settings
 from serving.status import Canary, State, VersionStatus
 from serving.store import Archive
+from serving.views import VersionView
 
 # TorchServe gives up a model after its maxRetryTimeoutInSec; only a scaling from 0 wakes it again.
 REVIVE_SECONDS = 30.0
@@ -99,6 +100,11 @@ class Member:
             self._errand.begin(self._retire(torchserve, gateway))
         elif self._shrinking:
             self._errand.begin(self._shrink(torchserve, gateway))
+
+    async def prove(self, torchserve: TorchServe) -> str:
+        """Ask the canary once more; the task that the card names. Raises RefusedError and httpx.TransportError."""
+        await canary.ask(torchserve, self.archive, self._longest)
+        return str((self.archive.card or {}).get("task", "unknown"))
 
     def cancel(self) -> None:
         self._errand.cancel()

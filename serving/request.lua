@@ -2,6 +2,11 @@
 function envoy_on_request(request)
   local headers = request:headers()
 
+  -- These are ours to set.
+  for _, name in ipairs({ "experiment", "variant", "key", "mirror" }) do
+    headers:remove("x-marina-" .. name)
+  end
+
   -- It does not pass query parameters on.
   headers:remove("x-request-query")
   local query = headers:get(":path"):match("%?(.*)$")

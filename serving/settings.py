@@ -20,7 +20,9 @@ class Settings(BaseSettings):
     """One instance of the bundle. Ports are TCP; timeouts are in seconds.
 
     `host` is the address of the public port alone: everything else listens on loopback. `cert` and `key` (PEM files)
-    make the public port HTTPS. Two instances on one machine need another `var` and other ports.
+    make the public port HTTPS. `nodes` are the public ports of further Marinas that share the load:
+    "host:port,host:port"; `database` is what they share, such as postgresql://host/marina. Two instances on one machine
+    need another `var` and other ports.
     """
 
     model_config = SettingsConfigDict(env_prefix="MARINA_", env_ignore_empty=True)
@@ -38,6 +40,10 @@ class Settings(BaseSettings):
     grpc_management_port: int = 7071
     control_port: int = 8090
     envoy_admin_port: int = 9901
+    inner_port: int = 9902
+
+    nodes: str = ""
+    database: str = ""
 
     cert: Path | None = None
     key: Path | None = None
@@ -88,6 +94,16 @@ class Settings(BaseSettings):
         digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{digest}"
 
+    @cached_property
+    def peers(self) -> tuple[tuple[str, int], ...]:
+        """The other nodes, as host and port."""
+        pairs = (node.strip().rpartition(":") for node in self.nodes.split(",") if node.strip())
+        return tuple((host, int(port)) for host, _, port in pairs)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.var / 'experiments.db'}"
+
     @property
     def url(self) -> str:
         """The public address as this machine reaches it."""
@@ -105,7 +121,7 @@ class Settings(BaseSettings):
 
     def make_folders(self) -> None:
         """Raises PermissionError if the socket folder is there and someone else's."""
-        for folder in (self.run, self.logs, self.envoy, self.sockets):
+        for folder in (self.run, self.logs, self.envoy, self.sockets, self.var / "exposures"):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.chmod(0o700)
         self.run.chmod(0o700)  # keys lie here

@@ -25,8 +25,18 @@ HERE = Path(__file__).parent
 CONFIG = "maxBatchDelay: 1\nbatchSize: {batch}\nresponseTimeout: 20\nstartupTimeout: 60\nmaxWorkers: 4\nminWorkers: 1\n"
 
 
-def dummy(store: Path, keys: Path, name: str, version: str = "1.0", batch: int = 1, broken: bool = False) -> Path:
-    """Pack and sign a dummy archive."""
+def dummy(
+    store: Path,
+    keys: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    batch: int = 1,
+    broken: bool = False,
+    errors: float = 0,
+    seconds: float = 0,
+) -> Path:
+    """Pack and sign a dummy archive. It fails at random with probability `errors`, and takes `seconds` a batch."""
     folder = store / f".{name}-{version}"
     folder.mkdir(parents=True)
     files = {
@@ -34,6 +44,7 @@ def dummy(store: Path, keys: Path, name: str, version: str = "1.0", batch: int =
             {"name": name, "example": {"file": "example.json", "content_type": "application/json"}}
         ),
         "example.json": '{"canary": true}',
+        "behaviour.json": json.dumps({"errors": errors, "seconds": seconds}),
         "model-config.yaml": CONFIG.format(batch=batch),
         **({"broken.txt": ""} if broken else {}),
     }
@@ -79,10 +90,10 @@ class Bundle:
     def pack(self, name: str, version: str = "1.0", **kind) -> Path:
         return dummy(self.settings.store, self.keys, name, version, **kind)
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, package: str = "serving", **environment: str) -> subprocess.CompletedProcess[str]:
         """`python -m serving ...` against this instance."""
         return subprocess.run(
-            [sys.executable, "-m", "serving", *map(str, command)],
+            [sys.executable, "-m", package, *map(str, command)],
             env={**os.environ, **self.settings.environment(), "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
@@ -90,13 +101,27 @@ class Bundle:
             timeout=150,
         )
 
-    def do(self, *command: str) -> str:
-        result = self.run(*command)
+    def do(self, *command: str, package: str = "serving") -> str:
+        result = self.run(*command, package=package)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
     def control(self, path: str = "/ready") -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.settings.control_port}{path}", timeout=30, trust_env=False)
+
+    def is_ready(self) -> bool:
+        """Control is there, and says that everything is ready."""
+        try:
+            return self.control().status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def experiments(self, method: str, path: str = "", **order) -> httpx.Response:
+        """Control's /v1/experiments, with the token."""
+        url = f"{self.settings.url}/v1/experiments{path}"
+        return httpx.request(
+            method, url, json=order or None, headers=self.token("management"), timeout=60, trust_env=False
+        )
 
     def worker_pids(self, name: str, version: str = "1.0") -> list[int]:
         versions = self.control().json()["models"][name]["versions"]

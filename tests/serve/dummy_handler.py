@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 from pathlib import Path
 
@@ -14,15 +15,20 @@ class DummyHandler:
         if (folder / "broken.txt").exists():
             raise RuntimeError("this model is broken on purpose")
         self.manifest = context.manifest["model"]
+        self.behaviour = json.loads((folder / "behaviour.json").read_text())
 
     def handle(self, rows, context):
         answers = []
+        time.sleep(self.behaviour["seconds"])
         for index, row in enumerate(rows):
             body = row.get("body") or row.get("data") or b""  # JSON comes parsed
             seconds = context.get_request_header(index, "x-sleep")
             time.sleep(float(seconds or 0))
             self.count(context, index)
             context.set_response_content_type(index, "application/json")
+            context.set_response_header(index, "x-prediction", "%7B%22label%22%3A%20%227%22%7D")
+            if random.random() < self.behaviour["errors"] and not self.is_canary(body):
+                context.set_response_status(500, "Injected", index)
             answers.append(
                 json.dumps(
                     {
@@ -35,6 +41,9 @@ class DummyHandler:
                 )
             )
         return answers
+
+    def is_canary(self, body):
+        return isinstance(body, dict) and "canary" in body
 
     def count(self, context, index):
         labels = [self.manifest["modelName"], self.manifest["modelVersion"]]

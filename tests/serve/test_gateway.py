@@ -2,13 +2,16 @@
 
 import json
 import ssl
-import subprocess
 
 import httpx
 import pytest
 
-from serving import bootstrap, desired, gateway, store
-from serving.routes import ModelView, VersionView, route_table, stat_name
+from serving import desired, gateway, store
+from serving.clusters import stat_name
+from serving.errors import MarinaError
+from serving.overlay import Overlay
+from serving.routes import route_table
+from serving.views import ModelView, VersionView
 from tests.serve.bundle import Bundle
 from tests.serve.wire import certificate
 
@@ -33,7 +36,7 @@ def test_statistics_of_a_version_have_no_dots():
 
 
 @pytest.mark.parametrize("open_", [True, False])
-def test_envoy_accepts_the_configuration(instance: Bundle, open_, monkeypatch):
+def test_envoy_accepts_the_configuration_and_would_say_if_not(instance: Bundle, open_):
     settings = instance.settings
     settings.make_folders()
     instance.pack("m" if open_ else "n")
@@ -41,19 +44,10 @@ def test_envoy_accepts_the_configuration(instance: Bundle, open_, monkeypatch):
     gateway.close(settings)
     views = {"m": ModelView("1.0", VERSIONS)}
     gateway.publish(settings, views, "abc" if open_ else None)
-    # --mode validate reads neither the routes nor the clusters from their files: put them in line.
-    config = bootstrap.bootstrap(settings)
-    manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    manager.pop("rds")
-    table = json.loads((settings.envoy / "rds.json").read_text())["resources"][0]
-    manager["route_config"] = {key: value for key, value in table.items() if key != "@type"}
-    config.pop("dynamic_resources")
-    found = json.loads((settings.envoy / "cds.json").read_text())["resources"]
-    config["static_resources"]["clusters"] = [{k: v for k, v in each.items() if k != "@type"} for each in found]
-    file = settings.run / "validate.json"
-    file.write_text(json.dumps(config))
-    result = subprocess.run([gateway.binary(), "--mode", "validate", "-c", file], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-3000:]
+    gateway.validate(settings, views if open_ else {})
+    broken = Overlay(matchers=[{"on_match": "what?"}])
+    with pytest.raises(MarinaError, match=r"Envoy would refuse this: .*critical"):
+        gateway.validate(settings, views, broken)
 
 
 def test_before_torchserve_is_up_every_model_is_closed(instance: Bundle):

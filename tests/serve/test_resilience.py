@@ -66,7 +66,7 @@ def pid_of(bundle: Bundle, program: str) -> int:
 
 def back(bundle: Bundle, program: str, pid: int):
     eventually(lambda: pid_of(bundle, program) not in {0, pid}, f"{program} is restarted")
-    eventually(lambda: bundle.control().status_code == 200, "ready again", 120)
+    eventually(bundle.is_ready, "ready again", 120)
     for name in ("alpha", "beta"):
         assert bundle.http.post(f"/predictions/{name}", json={}).status_code == 200
 

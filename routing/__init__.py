@@ -1,0 +1,1 @@
+"""A/B routing: experiments in front of TorchServe, from a split to a decision."""

@@ -1,0 +1,64 @@
+"""Nothing acknowledged is lost, whatever dies meanwhile."""
+
+import os
+import signal
+import threading
+
+import httpx
+import pytest
+
+from routing.database import connect, reading
+from routing.tables import Feedback
+from tests.serve.bundle import Bundle, eventually
+from tests.serve.load import Load
+from tests.serve.test_resilience import pid_of
+
+pytestmark = pytest.mark.serve
+
+COUNT = 1000
+
+
+@pytest.fixture(scope="module")
+def bundle(instance: Bundle) -> Bundle:
+    for name in ("alpha", "beta"):
+        instance.pack(name, batch=8)
+    instance.do("start")
+    variants = [{"model": "alpha", "version": "1.0", "weight": 50}, {"model": "beta", "version": "1.0", "weight": 50}]
+    order = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
+    assert instance.experiments("POST", **order).status_code == 201
+    return instance
+
+
+def test_every_acknowledged_feedback_is_there_once_after_kills(bundle: Bundle):
+    with Load(f"{bundle.settings.url}/predictions/digits", rate=150) as load:
+        eventually(lambda: len(load.seen) >= COUNT, "requests")
+    ids = [seen.request_id for seen in load.seen if seen.request_id][:COUNT]
+    assert len(set(ids)) == COUNT
+    acknowledged: set[str] = set()
+
+    def give() -> None:
+        with httpx.Client(base_url=bundle.settings.url, timeout=30, trust_env=False) as client:
+            for number, request_id in enumerate(ids):
+                while request_id not in acknowledged:
+                    try:
+                        answer = client.post("/v1/feedback", json={"request_id": request_id, "reward": number})
+                    except httpx.TransportError:
+                        continue
+                    assert answer.status_code in (200, 202, 503), answer.text
+                    if answer.status_code != 503:
+                        acknowledged.add(request_id)
+
+    giver = threading.Thread(target=give)
+    giver.start()
+    for count, program in ((200, "control"), (500, "torchserve"), (800, "control")):
+        eventually(lambda count=count: len(acknowledged) > count, f"{count} are given")
+        os.kill(pid_of(bundle, program), signal.SIGKILL)
+    giver.join()
+    assert len(acknowledged) == COUNT
+
+    def kept() -> dict[str, tuple[float | None, str]]:
+        with reading(connect(bundle.settings.database_url)) as session:
+            return {row.request_id: (row.reward, row.status) for row in session.query(Feedback)}
+
+    eventually(lambda: all(status == "accepted" for _, status in kept().values()), "all found their requests", 90)
+    assert kept() == {request_id: (float(number), "accepted") for number, request_id in enumerate(ids)}

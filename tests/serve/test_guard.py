@@ -1,0 +1,73 @@
+"""The guard on real servers: a bad variant goes back to 0 by itself, a good one is left alone and goes up its ramp."""
+
+import pytest
+
+from tests.serve.bundle import Bundle, eventually
+from tests.serve.load import Load
+
+pytestmark = pytest.mark.serve
+
+CONTROL = "calm@1.0"
+# Each is the candidate of an experiment of its own, all at once.
+CANDIDATES = {"errors": "faulty@1.0", "latency": "slow@1.0", "nothing": "twin@1.0"}
+SECONDS = 0.03
+RATE, SHARE = 50, 20  # requests a second and percent of each experiment
+
+
+@pytest.fixture(scope="module")
+def bundle(instance: Bundle) -> Bundle:
+    instance.pack("calm", batch=16, seconds=SECONDS)
+    instance.pack("twin", batch=16, seconds=SECONDS)
+    instance.pack("slow", batch=16, seconds=2 * SECONDS)
+    instance.pack("faulty", batch=16, seconds=SECONDS, errors=0.2)
+    instance.do("start")
+    return instance
+
+
+def create(bundle: Bundle, name: str, candidate: str, **more) -> None:
+    variants = [
+        {"model": "calm", "version": "1.0", "weight": 100 - SHARE},
+        {"model": candidate.partition("@")[0], "version": "1.0", "weight": SHARE},
+    ]
+    experiment = {"name": name, "variants": variants, "control": CONTROL, "guard": {"latency": 1.25}, **more}
+    answer = bundle.experiments("POST", experiment=experiment)
+    assert answer.status_code == 201, answer.text
+
+
+def history(bundle: Bundle, name: str) -> list[dict]:
+    return bundle.experiments("GET", f"/{name}").json()["history"]
+
+
+def weights(change: dict) -> list[float]:
+    return [variant["weight"] for variant in change["state"]["experiment"]["variants"]]
+
+
+@pytest.mark.parametrize("fault", ["errors", "latency"])
+def test_a_variant_that_is_worse_goes_back_to_0(bundle: Bundle, fault):
+    create(bundle, fault, CANDIDATES[fault])
+    with Load(f"{bundle.settings.url}/predictions/{fault}", RATE) as load:
+        eventually(lambda: len(history(bundle, fault)) > 1, "the guard acts", 90)
+        back = len(load.seen)
+        eventually(lambda: len(load.seen) > back + 100, "more load")
+    acted, created = history(bundle, fault)
+    assert (acted["what"], acted["who"], weights(acted)) == ("guard", "guard", [100, 0])
+    assert acted["why"].startswith(f"{CANDIDATES[fault]}: {fault}")
+    assert load.failed == []  # clients never saw the errors
+    assert {seen.variant for seen in load.seen[back + 50 :]} == {CONTROL}
+    log = (bundle.settings.logs / "control.err").read_text()
+    assert f"{fault}: {CANDIDATES[fault]} goes back to 0" in log
+    assert acted["at"] > created["at"]
+
+
+def test_a_twin_is_left_alone_and_goes_up_its_ramp(bundle: Bundle):
+    create(bundle, "nothing", CANDIDATES["nothing"], ramp={"steps": [5, 25, 100], "seconds": 5, "requests": 10})
+    assert weights(history(bundle, "nothing")[0]) == [95, 5]
+    with Load(f"{bundle.settings.url}/predictions/nothing", RATE) as load:
+        eventually(lambda: len(history(bundle, "nothing")) == 3, "both steps are taken", 90)
+    changes = history(bundle, "nothing")
+    assert [(change["what"], weights(change)) for change in changes] == [
+        ("ramp", [0, 100]),
+        ("ramp", [75, 25]),
+        ("create", [95, 5]),
+    ]
+    assert load.failed == []
