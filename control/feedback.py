@@ -20,7 +20,7 @@ class Given(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     request_id: RequestId
-    reward: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    reward: Annotated[float, Field(strict=True, ge=-feedback.LARGEST, le=feedback.LARGEST)] | None = None
     label: Text | None = None
 
 

@@ -17,6 +17,7 @@ from serving.management import Keys
 from serving.settings import LOOPBACK, ROOT, Settings
 
 FILE = ROOT / "routing" / "experiments.yaml"
+WIDE = 140  # characters, where the table goes into a file or a pipe
 TIMEOUT = 120.0  # seconds: creation waits for canaries
 
 app = typer.Typer(
@@ -70,7 +71,8 @@ def show() -> None:
 
     found = [Summary.model_validate(entry) for entry in ask("GET").json()]
     if found:
-        Console().print(table(found))
+        wide = Console()
+        wide.print(table(found), width=wide.width if wide.is_terminal else WIDE)
     else:
         console.print("no experiment runs; `make ab-create EXP=` starts one of routing/experiments.yaml")
 

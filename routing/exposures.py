@@ -1,6 +1,7 @@
 """Envoy's access log of the experiments becomes rows: none lost and none twice, whenever this process dies."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 5_000  # lines of one transaction
 LIMIT = 64 * 2**20  # bytes of a log file before another one is begun
+AGE = 86_400.0  # seconds of a process that reads it: the file holds users' keys, which nobody needs for long
 
 
 def identity(file: Path) -> str:
@@ -32,6 +34,7 @@ class Ingest:
 
     def __init__(self, engine: Engine, file: Path) -> None:
         self.engine, self.file, self.old = engine, file, file.with_name(f"{file.name}.1")
+        self.begun = time.monotonic()
         self.name = f"{gethostname()}:{file}"  # several nodes can share a database
 
     def read(self) -> int:
@@ -49,12 +52,14 @@ class Ingest:
         return len(lines)
 
     def rotate(self, reopen: Callable[[], None]) -> None:
-        """Put a file of more than LIMIT bytes aside; `reopen` makes Envoy begin another.
+        """Put a file aside that is larger than LIMIT or older than AGE; `reopen` makes Envoy begin another.
 
         It is called again as long as there is no new file, so an earlier call may have failed, or never happened.
         """
-        if self.file.exists() and not self.old.exists() and self.file.stat().st_size > LIMIT:
+        size = self.file.stat().st_size if self.file.exists() else 0
+        if size and not self.old.exists() and (size > LIMIT or time.monotonic() - self.begun > AGE):
             self.file.rename(self.old)
+            self.begun = time.monotonic()
         if self.old.exists() and not self.file.exists():
             reopen()
 

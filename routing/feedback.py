@@ -1,6 +1,5 @@
 """What clients say of the answers: one word each, which stays, and which may come before the log's line does."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -10,6 +9,7 @@ from routing.database import insert_new, reading, writing
 from routing.tables import Exposure, Feedback
 
 WINDOW = 7 * 86_400.0  # seconds after the request in which feedback counts
+LARGEST = 1e9  # of a reward, either way: its square is still a number to reckon with
 PATIENCE = 60.0  # seconds in which Envoy's log must name the request
 BATCH = 5_000  # rows of one transaction
 
@@ -89,7 +89,7 @@ def reward_of(exposure: Exposure, label: str) -> float | None:
         error = abs(prediction["prediction"] - float(label))
     except (KeyError, ValueError):
         return None
-    return -error if math.isfinite(error) else None
+    return -error if error <= LARGEST else None  # not true of NaN, either
 
 
 def _judge(

@@ -1,8 +1,6 @@
 """Every change of an experiment, with the whole state after it: nothing is ever overwritten."""
 
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -129,16 +127,3 @@ def _newest_first(experiment: str) -> Select[ChangeRow]:
 def _in_effect(session: Session, row: ChangeRow | None) -> ChangeRow | None:
     """The change itself, or the one that it restored."""
     return session.get(ChangeRow, row.restored) if row and row.restored else row
-
-
-def moved(changes: Sequence[Change]) -> Change:
-    """The one that gave the experiment its present split. `changes` are all of them, the newest first."""
-    for change, before in pairwise(changes):
-        if change.what == "create" or change.state.split != before.state.split:
-            return change
-    return changes[-1]
-
-
-def created(changes: Sequence[Change]) -> Change:
-    """Its last beginning."""
-    return next(change for change in changes if change.what == "create")

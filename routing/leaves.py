@@ -5,7 +5,7 @@ from urllib.parse import quote
 from routing.experiments import Experiment, Variant
 from serving.clusters import cluster_name
 from serving.envoy import Json, adding, header, typed
-from serving.routes import GRACE_SECONDS, UNSEEN, VERBS, held, other_host, refuse, version_headers
+from serving.routes import GRACE_SECONDS, VERBS, forward, held, other_host, refuse, retries, version_headers
 from serving.views import Models, VersionView, version_of
 
 KEEP, OVERWRITE = "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD"
@@ -46,8 +46,9 @@ def chosen(experiment: Experiment, variant: Variant, models: Models) -> Json:
     if variant.name == experiment.control and view.refusal:
         return refuse({"prefix": "/"}, *view.refusal) | said
     route = _to(variant, upstream_name(experiment, variant), view)
-    route["route"] |= {"retry_policy": _retries(experiment, variant, view)} | _mirroring(experiment, variant)
+    route["route"] |= _mirroring(experiment, variant)
     if variant.name != experiment.control:
+        route["route"]["retry_policy"] = _retries(view)
         control = experiment.variant(experiment.control)
         longest = version_of(models, control.model, control.version).deadline + GRACE_SECONDS
         route["route"] |= {"timeout": f"{view.deadline + GRACE_SECONDS + longest:g}s"}
@@ -56,10 +57,8 @@ def chosen(experiment: Experiment, variant: Variant, models: Models) -> Json:
 
 
 def _to(variant: Variant, cluster: str, view: VersionView) -> Json:
-    return {
-        "match": {"prefix": "/"},
-        "route": {"cluster": cluster, "timeout": f"{view.deadline + GRACE_SECONDS:g}s", **_rewritten(variant)},
-    }
+    more = {"retry_policy": retries(view), **_rewritten(variant)}
+    return forward({"prefix": "/"}, cluster, view.deadline + GRACE_SECONDS, **more)
 
 
 def _rewritten(variant: Variant) -> Json:
@@ -68,16 +67,12 @@ def _rewritten(variant: Variant) -> Json:
     return {"regex_rewrite": {"pattern": {"regex": VERSION_OF_PATH}, "substitution": path}}
 
 
-def _retries(experiment: Experiment, variant: Variant, view: VersionView) -> Json:
-    """Another node first, where there is one, and then the backup; the control has no backup."""
-    if variant.name == experiment.control:
-        return {"retry_on": FAILED if view.elsewhere else UNSEEN, "num_retries": 1, **other_host()}
-    nodes = 2 if view.elsewhere else 1
+def _retries(view: VersionView) -> Json:
+    """Of a variant with a backup: another node first, where there is one, and then the backup."""
+    nodes = 2 if view.several else 1
     kind = "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
-    priority = {
-        "name": "envoy.retry_priorities.previous_priorities",
-        "typed_config": typed(kind, update_frequency=nodes),
-    }
+    previous = typed(kind, update_frequency=nodes)
+    priority = {"name": "envoy.retry_priorities.previous_priorities", "typed_config": previous}
     return {"retry_on": FAILED, "num_retries": nodes, "retry_priority": priority, **other_host()}
 
 

@@ -102,7 +102,7 @@ def arms_of(experiment: Experiment, rewarded: Sequence[Rewarded]) -> dict[str, A
 
 def alpha_of(experiment: Experiment) -> float:
     """For each comparison with the control."""
-    return ALPHA
+    return ALPHA / (len(experiment.variants) - 1)
 
 
 def _variants(

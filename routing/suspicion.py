@@ -8,7 +8,7 @@ import numpy as np
 from routing.evidence import Array, apart, higher, slower
 from routing.experiments import Guard
 
-ALPHA = 0.01  # chance of ever suspecting a candidate that is as good as the control, however often it is asked
+ALPHA = 0.01  # chance of suspecting a candidate that is as good as the control, however often one window is looked at
 EACH = log(3 / ALPHA)  # errors, median and p99 share it
 LIKELY = 1.0  # nats by which an excess above the tolerance must be likelier than one within it
 QUANTILES = {"median": 0.5, "p99": 0.99}

@@ -18,7 +18,8 @@ def table(summaries: Sequence[Summary]) -> Table:
     are no markup."""
     numbers = (Column(name, justify="right") for name in ("weight", "share", "requests", "errors", "p50", "p99"))
     reward = Column("reward", justify="right")
-    shown = Table("experiment", "variant", *numbers, reward, "verdict", caption_justify="left")
+    names = (Column(name, no_wrap=True) for name in ("experiment", "variant"))
+    shown = Table(*names, *numbers, reward, "verdict", caption_justify="left")
     for summary in summaries:
         title = summary.experiment if summary.running else f"{summary.experiment} (stopped)"
         for variant in summary.variants:

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from routing import bandit, exposures, feedback, history, observed
+from routing import bandit, exposures, feedback, history, milestones, observed
 from routing.exposures import Ingest
 from routing.history import ConflictError, State
 from routing.live import Live
@@ -79,7 +79,7 @@ class Watch:
         if not (experiment.guard or experiment.ramp or experiment.bandit):
             return
         changes = await asyncio.to_thread(history.changes, self._engine, name)
-        moved = history.moved(changes)
+        moved = milestones.moved(changes)
         lookout = self._lookouts.get(name)
         if lookout is None or lookout.since != moved.at:
             lookout = self._lookouts[name] = Lookout(self._engine, name, moved.at)
@@ -87,7 +87,7 @@ class Watch:
         _ = (
             await self._guard(state, seen)
             or await self._ramp(state, seen, moved.at)
-            or await self._bandit(state, history.created(changes).at, moved.at)
+            or await self._bandit(state, milestones.created(changes).at, moved.at)
         )
 
     async def _guard(self, state: State, seen: dict[str, Requests]) -> bool:

@@ -140,7 +140,8 @@ def _liveness() -> Json:
         "no_traffic_interval": "5s",
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
-        "http_health_check": {"path": "/", "method": "OPTIONS"},
+        # A cluster's name, the default, is no valid host: another node's Envoy would refuse it.
+        "http_health_check": {"path": "/", "method": "OPTIONS", "host": "marina"},
     }
 
 

@@ -166,7 +166,9 @@ class Fleet:
             for version in model.versions:
                 view = self._members[name, version].view
                 elsewhere = self._peers.serving(name, version)
-                versions[version] = replace(view, deadline=view.deadline or longest, elsewhere=elsewhere)
+                versions[version] = replace(
+                    view, deadline=view.deadline or longest, elsewhere=elsewhere, several=bool(self.settings.peers)
+                )
             views[name] = ModelView(model.default, versions)
         return views
 

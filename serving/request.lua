@@ -2,6 +2,11 @@
 function envoy_on_request(request)
   local headers = request:headers()
 
+  -- Another node asks: it has chosen the version, and says so to its client.
+  if headers:get("x-marina-experiment") then
+    request:streamInfo():dynamicMetadata():set("marina", "relayed", true)
+  end
+
   -- These are ours to set.
   for _, name in ipairs({ "experiment", "variant", "key", "mirror" }) do
     headers:remove("x-marina-" .. name)
@@ -20,5 +25,13 @@ function envoy_on_request(request)
     if body and not body:getBytes(0, math.min(body:length(), 64)):match("^[%w%%%._+*-]+=") then
       request:headers():remove("content-type") -- `headers` did not survive the wait for the body
     end
+  end
+end
+
+function envoy_on_response(reply)
+  local marks = reply:streamInfo():dynamicMetadata():get("marina")
+  if marks and marks["relayed"] then
+    reply:headers():remove("x-variant")
+    reply:headers():remove("x-variant-source")
   end
 end

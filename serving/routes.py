@@ -30,6 +30,15 @@ def forward(match: Json, cluster: str, deadline: float, **more: Any) -> Json:
     return {"match": match, "route": {"cluster": cluster, "timeout": f"{deadline:g}s", "retry_policy": retry, **more}}
 
 
+def retries(view: VersionView) -> Json:
+    """Once more on another node, whatever happened; where there is but one, only what it never saw.
+
+    Not by which nodes are ready: that may change while a request is on its way to the one that is dying.
+    """
+    again = {"retry_on": ELSEWHERE, **other_host()} if view.several else {"retry_on": UNSEEN}
+    return {"num_retries": 1, **again}
+
+
 def other_host() -> Json:
     """Members of a retry policy: not the host where it failed, if there is another."""
     previous = typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
@@ -62,10 +71,8 @@ def model_routes(name: str, model: ModelView) -> list[Json]:
             if view.refusal:
                 routes.append(refuse(match, *view.refusal))
                 continue
-            rewrite: Json = {} if asked else {"prefix_rewrite": upstream}
-            if view.elsewhere:
-                rewrite["retry_policy"] = {"retry_on": ELSEWHERE, "num_retries": 1, **other_host()}
-            route = forward(match, cluster_name(name, version), view.deadline + GRACE_SECONDS, **rewrite) | held(view)
+            more: Json = {"retry_policy": retries(view), **({} if asked else {"prefix_rewrite": upstream})}
+            route = forward(match, cluster_name(name, version), view.deadline + GRACE_SECONDS, **more) | held(view)
             said = version_headers(name, version, "path" if asked else None)
             routes.append(route | {"response_headers_to_add": adding(said, "OVERWRITE_IF_EXISTS_OR_ADD")})
     return routes

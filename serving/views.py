@@ -9,13 +9,14 @@ class VersionView:
     """One version: the deadline in seconds, and if this machine does not serve it, the answer instead.
 
     `hold`: let each request wait for routes.HOLD_SECONDS, so that those before it can finish. `elsewhere`: the other
-    nodes that serve it, as "host:port".
+    nodes that serve it, as "host:port"; `several`: whether there are other nodes at all.
     """
 
     deadline: float
     closed: tuple[int, str] | None = None
     hold: bool = False
     elsewhere: frozenset[str] = frozenset()
+    several: bool = False
 
     @property
     def refusal(self) -> tuple[int, str] | None:

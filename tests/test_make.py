@@ -36,6 +36,14 @@ VERBS = [
     "lint",
     "clean",
     "help",
+    "ab",
+    "ab-create",
+    "ab-weights",
+    "ab-promote",
+    "ab-rollback",
+    "ab-mirror",
+    "ab-stop",
+    "ab-report",
 ]
 
 

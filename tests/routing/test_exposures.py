@@ -55,6 +55,19 @@ def test_rotation_finishes_the_old_file_then_begins_the_new(engine, file, ingest
     assert Ingest(engine, file).read() == 1
 
 
+def test_keys_do_not_lie_about_for_longer_than_a_day(file, ingest):
+    add(file, line("a"))
+    ingest.read()
+    ingest.rotate(lambda: None)
+    assert file.exists()
+    ingest.begun -= exposures.AGE
+    ingest.rotate(file.touch)
+    assert file.with_name("exposures.jsonl.1").exists()
+    add(file, line("b"))
+    assert ingest.read() == 1
+    assert not file.with_name("exposures.jsonl.1").exists()
+
+
 def test_an_empty_new_file_does_not_make_it_forget_where_it_was(engine, file, ingest, caplog):
     add(file, line("a"))
     ingest.read()

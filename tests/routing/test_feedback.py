@@ -40,7 +40,8 @@ def test_a_label_is_compared_with_the_prediction(engine, log, prediction, label,
 
 
 @pytest.mark.parametrize(
-    ("prediction", "label"), [(None, "7"), ({"prediction": 23.5}, "seven"), ({"prediction": 1.0}, "nan")]
+    ("prediction", "label"),
+    [(None, "7"), *(({"prediction": 23.5}, label) for label in ("seven", "nan", "1e200"))],
 )
 def test_a_label_without_anything_to_compare_it_with_is_refused(engine, log, prediction, label):
     """And does not stand in the way of a reward."""

@@ -11,7 +11,7 @@ CONTROL = "calm@1.0"
 # Each is the candidate of an experiment of its own, all at once.
 CANDIDATES = {"errors": "faulty@1.0", "latency": "slow@1.0", "nothing": "twin@1.0"}
 SECONDS = 0.03
-RATE, SHARE = 50, 20  # requests a second and percent of each experiment
+RATE, SHARE = 60, 20  # requests a second, and percent of the candidate
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,10 @@ def nodes(tmp_path_factory: pytest.TempPathFactory):
         front.http.close()
 
 
+def workers(nodes: tuple[Bundle, Bundle]) -> set[int]:
+    return {pid for node in nodes for name in ("alpha", "beta") for pid in node.worker_pids(name)}
+
+
 def pids(load: Load) -> set[int]:
     return {seen.pid for seen in load.seen[-100:]}
 
@@ -62,10 +66,7 @@ def test_a_node_whose_torchserve_is_killed_costs_no_request(nodes, victim):
         start = len(load.seen)
         eventually(lambda: len(load.seen) > start + 300, "more load")
         eventually(killed.is_ready, "it is back", 120)
-        other = {*front.worker_pids("alpha"), *front.worker_pids("beta")} | {
-            *peer.worker_pids("alpha"),
-            *peer.worker_pids("beta"),
-        }
-        eventually(lambda: pids(load) == other, "both nodes answer again", 90)
+        now = workers(nodes)
+        eventually(lambda: pids(load) == now, "both nodes answer again", 90)
     assert load.failed == []
     assert assigned(url, USERS) == before

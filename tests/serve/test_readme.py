@@ -24,8 +24,10 @@ def test_every_command_of_the_readme_works(tmp_path_factory):
     for command, output in said.items():
         if command.startswith("curl") and "-o " not in command:
             reply = json.loads(output)
-            assert "model" in reply, f"{command}: {reply}"
+            assert ("status" if "/feedback" in command else "model") in reply, f"{command}: {reply}"
     assert (reader.checkout / "var" / "why.png").read_bytes().startswith(b"\x89PNG")
     assert (reader.checkout / "var" / "reports" / "load-test.html").is_file()
     assert (reader.checkout / "artifacts" / "lenet" / "1.0" / "exports" / "lenet.onnx").is_file()
     assert "Authorization: Bearer " in said["make token"]
+    assert "mobilenet_v1@1.0" in said["make ab"]
+    assert "is the smaller network as good?" in (reader.checkout / "var" / "reports" / "digits.html").read_text()
