@@ -18,7 +18,7 @@ NAMES     := $(or $(MODEL),$(foreach name,$(MODELS),$(or $(if $(filter starter,$
 TRAINED   := $(NAMES:%=artifacts/%/$(VERSION)/card.json)
 ARCHIVES  := $(NAMES:%=archive/store/%-$(VERSION).mar)
 PACKAGES  := models handlers training archive serving routing control locustfile.py
-OURS      := $(PACKAGES) tests
+OURS      := $(PACKAGES) benchmarks tests
 REASON     = $(if $(WHY),--why "$(WHY)")
 # "3 of 7"
 position   = $(shell printf '%s\n' $(NAMES) | grep -nx $(1) | cut -d: -f1) of $(words $(NAMES))
@@ -39,7 +39,7 @@ endif
 .DELETE_ON_ERROR:
 .PHONY: FORCE help install data train archive sign verify serve stop status logs register scale set-default retire \
         predict explain token load-test export gpu-check test test-zoo lint clean clean-all \
-        ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
+        bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -146,6 +146,9 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter models
 	$(PY) -m pytest $(ARGS)
+
+bench: $(INSTALLED) ## what things cost, as ratios: a hung mirror
+	$(PY) -m benchmarks.mirror
 
 test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md
 	$(MAKE) archive MODELS=all

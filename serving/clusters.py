@@ -102,8 +102,13 @@ def _versioned(settings: Settings, upstream: Upstream) -> Json:
 
 
 def _assignment(settings: Settings, upstream: Upstream, view: VersionView) -> Json:
-    nodes = [_endpoint(LOOPBACK, settings.inference_port, view.closed is None)]
-    nodes += [_endpoint(*peer, f"{peer[0]}:{peer[1]}" in view.elsewhere) for peer in settings.peers]
+    # Of this machine control knows at once; a check every few seconds would close what it has just called ready.
+    here = _unchecked(settings.inference_port) | _health(view.closed is None)
+    peers = [
+        {"endpoint": {"address": address(*peer)}} | _health(f"{peer[0]}:{peer[1]}" in view.elsewhere)
+        for peer in settings.peers
+    ]
+    nodes = [here, *peers]
     groups: list[Json] = [{"priority": 0, "lb_endpoints": nodes}]
     if upstream.backup:
         groups.append({"priority": 1, "lb_endpoints": [_unchecked(settings.inner_port)]})
@@ -116,11 +121,8 @@ def _assignment(settings: Settings, upstream: Upstream, view: VersionView) -> Js
     }
 
 
-def _endpoint(host: str, port: int, healthy: bool) -> Json:
-    return {
-        "endpoint": {"address": address(host, port)},
-        "health_status": "HEALTHY" if healthy else "UNHEALTHY",
-    }
+def _health(healthy: bool) -> Json:
+    return {"health_status": "HEALTHY" if healthy else "UNHEALTHY"}
 
 
 def _unchecked(port: int) -> Json:

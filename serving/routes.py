@@ -16,6 +16,8 @@ HOLD_SECONDS = 3
 CONTROL_PATHS = ("/v1", "/docs", "/openapi.json", "/ready")
 # Only what never reached TorchServe is tried again: a second inference would double the load.
 UNSEEN = "connect-failure,refused-stream,reset-before-request"
+# Envoy picks at random until it meets another host: of two, this often the same one is out of the question.
+PICKS = 20
 # Of another node it may be asked: what failed there costs nothing here.
 ELSEWHERE = "connect-failure,refused-stream,reset,gateway-error"
 
@@ -43,7 +45,7 @@ def other_host() -> Json:
     """Members of a retry policy: not the host where it failed, if there is another."""
     previous = typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
     predicate = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": previous}
-    return {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": 3}
+    return {"retry_host_predicate": [predicate], "host_selection_retry_max_attempts": PICKS}
 
 
 def version_headers(name: str, version: str, source: str | None = None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from serving import supervise
 from serving.errors import MarinaError
+from serving.management import Keys
 from serving.settings import LOOPBACK, Settings
 from serving.status import BundleStatus
 
@@ -21,6 +22,25 @@ def status(settings: Settings) -> BundleStatus | None:
     except httpx.TransportError:
         return None
     return BundleStatus.model_validate(answer.json())
+
+
+def experiments_with(settings: Settings, model: str, version: str) -> list[str]:
+    """The running experiments that send requests to this version, or fall back to it; none known without control."""
+    keys = Keys.read(settings)
+    if keys is None:
+        return []
+    url = f"http://{LOOPBACK}:{settings.control_port}/v1/experiments"
+    try:
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {keys.management}"}, timeout=30, trust_env=False)
+    except httpx.TransportError:
+        return []
+    found = answer.json() if answer.is_success else []
+    return [
+        each["experiment"]
+        for each in found
+        for variant in each["variants"]
+        if variant["name"] == f"{model}@{version}" and (variant["weight"] or variant["role"] == "control")
+    ]
 
 
 def running(settings: Settings) -> None:

@@ -80,6 +80,10 @@ def retire(model: str, version: str) -> None:
     """Take one version out of service when its last request is answered. Its archive stays in the store."""
     settings = Settings()
     ask.running(settings)
+    for name in ask.experiments_with(settings, model, version):
+        raise MarinaError(
+            f"{model} {version} answers requests of the experiment {name}: `make ab-stop EXP={name}` first"
+        )
     with desired.change(settings) as wanted:
         wanted.retire(model, version)
     ask.until(settings, f"draining {model} {version}", lambda now: _version(now, model, version) is None)

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from routing.database import connect
 from routing.exposures import Ingest
 from tests.routing.lines import add
+from tests.routing.rig import Rig, rig_in
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +81,10 @@ def log(file: Path, ingest: Ingest) -> Callable[..., None]:
         assert ingest.read() == len(lines)
 
     return take
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """An Envoy, not started."""
+    with rig_in(tmp_path) as rig:
+        yield rig

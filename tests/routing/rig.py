@@ -24,6 +24,7 @@ from serving.views import ModelView, VersionView
 from tests.serve.bundle import eventually, free_ports
 
 CLIENTS = 4
+A, B = "a@1.0", "b@2.0"
 
 
 def experiment(name: str = "digits", **fields) -> Experiment:
@@ -65,6 +66,7 @@ class Upstream(ThreadingHTTPServer):
         self.statuses: dict[str, int] = {}
         self.delays: dict[str, float] = {}
         self.asked: dict[str, int] = {}
+        self.liveness = 200
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -74,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Upstream
 
     def do_OPTIONS(self) -> None:
-        self._answer(200, {})
+        self._answer(self.server.liveness, {})
 
     def do_POST(self) -> None:
         version = "/".join(self.path.partition("?")[0].split("/")[2:])
@@ -138,17 +140,26 @@ class Rig:
             self.process.wait()
             self.process = None
 
-    def ask(self, requests: Iterable[dict[str, str]], path: str = "/predictions/digits", body: bytes = b"{}"):
-        """A reply for each of these headers, in order."""
+    def ask(
+        self,
+        requests: Iterable[dict[str, str]],
+        path: str = "/predictions/digits",
+        body: bytes = b"{}",
+        timed: list[float] | None = None,
+    ) -> list[Reply]:
+        """A reply for each of these headers, in order; the seconds that each took go into `timed`."""
         requests = list(requests)
 
         def some(part: list[dict[str, str]]) -> list[Reply]:
             connection = http.client.HTTPConnection("127.0.0.1", self.settings.port, timeout=60)
             replies = []
             for headers in part:
+                start = time.perf_counter()
                 connection.request("POST", path, body, {"content-type": "application/json", **headers})
                 answer = connection.getresponse()
                 replies.append(Reply(answer.status, answer.headers, answer.read()))
+                if timed is not None:
+                    timed.append(time.perf_counter() - start)
             connection.close()
             return replies
 

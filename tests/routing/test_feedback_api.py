@@ -48,6 +48,11 @@ def test_each_answer_has_its_status(engine, log, monkeypatch):
     assert post("new", reward=1) == (404, "request_id")
 
 
+def test_without_a_database_nothing_is_taken():
+    reply = call(api(None), "POST", "/v1/feedback", json={"request_id": "a", "reward": 1})
+    assert (reply.status_code, reply.json()["type"]) == (503, "ServiceUnavailableException")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -76,7 +81,8 @@ def test_each_answer_has_its_status(engine, log, monkeypatch):
     ],
 )
 def test_bad_input_is_refused_by_its_field(body, field):
-    reply = call(api(None), "POST", "/v1/feedback", content=body, headers={"content-type": "application/json"})
+    never_asked = create_engine("sqlite://")
+    reply = call(api(never_asked), "POST", "/v1/feedback", content=body, headers={"content-type": "application/json"})
     assert (reply.status_code, reply.json()["type"]) == (400, "BadRequestException")
     assert reply.json()["field"] == field
     assert reply.json()["message"]

@@ -151,6 +151,13 @@ def test_the_default_is_swapped_ten_times_under_load(bundle: Bundle):
     bundle.do("retire", "alpha", "2.0")
 
 
+def test_what_an_experiment_needs_is_not_retired(bundle: Bundle):
+    refused = bundle.run("retire", "beta", "1.0")
+    assert refused.returncode == 1
+    assert "beta 1.0 answers requests of the experiment digits" in refused.stderr
+    assert set(split(bundle).values()) == {A, B}
+
+
 def test_an_ended_experiment_leaves_its_history_and_can_be_taken_up_again(bundle: Bundle):
     before = split(bundle)
     ab(bundle, "stop", "digits", "--why", "enough")

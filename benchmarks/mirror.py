@@ -1,0 +1,49 @@
+"""What a hung mirror costs live requests: p99 with it over p99 without, in interleaved pairs.
+
+Real Envoy, upstream a stand-in that answers in 5 ms (tests/routing/rig.py): what is measured is the routing.
+"""
+
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from tests.routing.rig import Rig, experiment, rig_in, state
+
+PAIRS, REQUESTS = 5, 3000
+UPSTREAM_SECONDS, HUNG_SECONDS = 0.005, 60.0
+CONTROL, CANDIDATE = "a@1.0", "b@2.0"
+
+
+def p99(rig: Rig, percent: float) -> float:
+    """Seconds, of REQUESTS by a few clients; that many percent of them are copied to the hung candidate."""
+    mirror = {"to": CANDIDATE, "percent": percent} if percent else None
+    rig.publish(state(experiment(mirror=mirror).weighed({CONTROL: 100})))
+    seconds = []
+    for _ in range(REQUESTS // 100):
+        replies = rig.ask([{}] * 100, timed=seconds)
+        assert {reply.status for reply in replies} == {200}
+    return float(np.quantile(seconds, 0.99))
+
+
+def main() -> None:
+    print(f"{platform.platform()}, {psutil.cpu_count()} cores, {PAIRS} pairs of {REQUESTS} requests")
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder, rig_in(Path(folder)) as rig:
+        rig.upstream.delays = {"a/1.0": UPSTREAM_SECONDS, "b/2.0": HUNG_SECONDS}
+        p99(rig, 0)
+        for pair in range(PAIRS):
+            order = (0.0, 20.0) if pair % 2 == 0 else (20.0, 0.0)
+            found = {percent: p99(rig, percent) for percent in order}
+            ratios.append(found[20.0] / found[0.0])
+            print(f"  p99 {1e3 * found[0.0]:.1f} ms, with a hung mirror {1e3 * found[20.0]:.1f} ms: {ratios[-1]:.2f}")
+            time.sleep(1)
+    print(f"ratio of p99 with a hung mirror at 20 %: median {statistics.median(ratios):.2f}, worst {max(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()
