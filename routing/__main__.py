@@ -71,8 +71,7 @@ def show() -> None:
 
     found = [Summary.model_validate(entry) for entry in ask("GET").json()]
     if found:
-        wide = Console()
-        wide.print(table(found), width=wide.width if wide.is_terminal else WIDE)
+        Console(width=None if sys.stdout.isatty() else WIDE).print(table(found))
     else:
         console.print("no experiment runs; `make ab-create EXP=` starts one of routing/experiments.yaml")
 

@@ -60,6 +60,7 @@ def test_it_is_answered_and_shown(bundle: Bundle):
     shown = ab(bundle, "show")
     assert "digits" in shown
     assert B in shown
+    assert "…" not in shown  # a pipe has room for all of it
     eventually(lambda: known(bundle)["summary"]["variants"][0]["requests"] > 0, "the requests are counted")
 
 
