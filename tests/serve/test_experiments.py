@@ -152,6 +152,18 @@ def test_the_default_is_swapped_ten_times_under_load(bundle: Bundle):
     bundle.do("retire", "alpha", "2.0")
 
 
+def test_a_mirror_is_compared_until_it_is_ended(bundle: Bundle):
+    unready = bundle.run("mirror", "digits", "gamma@3.0", "20", package="routing")
+    assert "gamma@3.0: it is not served" in unready.stderr
+    ab(bundle, "mirror", "digits", B, 100)
+    before = split(bundle)
+    (pair,) = eventually(lambda: known(bundle)["summary"]["mirrored"], "copies are compared")
+    assert (pair["live"], pair["mirror"], pair["same_label"], pair["errors"]) == (A, B, 1.0, 0)
+    ab(bundle, "mirror", "digits", B, 0)
+    assert known(bundle)["history"][0]["state"]["experiment"]["mirror"] is None
+    assert split(bundle) == before
+
+
 def test_what_an_experiment_needs_is_not_retired(bundle: Bundle):
     refused = bundle.run("retire", "beta", "1.0")
     assert refused.returncode == 1
