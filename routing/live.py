@@ -1,6 +1,5 @@
 """The states that Envoy is to follow: those of the database, and of a file beside it while it does not answer."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from serving.files import write_atomic
 from serving.overlay import Overlay
 from serving.settings import Settings
 from serving.views import Models
-
-logger = logging.getLogger(__name__)
 
 STATES = TypeAdapter(dict[str, State])
 

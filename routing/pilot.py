@@ -67,12 +67,7 @@ class Pilot:
 
     async def promote(self, name: str, variant: str, who: str, why: str) -> Change:
         """Everybody gets this variant."""
-
-        def promoted(state: State) -> State:
-            experiment = state.experiment.weighed({state.experiment.variant(variant).name: 100})
-            return State(experiment=experiment, split=change(state.split, experiment.weights))
-
-        return await self._change(name, who, "promote", why, promoted)
+        return await self.weigh(name, {variant: 100}, who, why, "promote")
 
     async def mirror(self, name: str, mirror: Mirror, who: str, why: str) -> Change:
         """Copy a share of the requests to another variant; 0 percent ends it."""

@@ -84,11 +84,8 @@ class Watch:
         if lookout is None or lookout.since != moved.at:
             lookout = self._lookouts[name] = Lookout(self._engine, name, moved.at)
         seen = await asyncio.to_thread(lookout.look, time.time())
-        _ = (
-            await self._guard(state, seen)
-            or await self._ramp(state, seen, moved.at)
-            or await self._bandit(state, milestones.created(changes).at, moved.at)
-        )
+        if not await self._guard(state, seen) and not await self._ramp(state, seen, moved.at):
+            await self._bandit(state, milestones.created(changes).at, moved.at)
 
     async def _guard(self, state: State, seen: dict[str, Requests]) -> bool:
         """A variant that is worse than the control goes back to 0."""
@@ -125,18 +122,17 @@ class Watch:
                 return True
         return False
 
-    async def _bandit(self, state: State, created: float, moved: float) -> bool:
+    async def _bandit(self, state: State, created: float, moved: float) -> None:
         """Weights by the chance of each variant to be the best."""
         experiment = state.experiment
         if experiment.bandit is None or time.time() - moved < experiment.bandit.seconds:
-            return False
+            return
         rewarded = await asyncio.to_thread(observed.rewards, self._engine, experiment.name, created)
         arms = [
             Arm.of(name, np.array([it.reward for it in rewarded if it.variant == name])) for name in experiment.weights
         ]
         weights = bandit.weights(arms, experiment.bandit, self._random)
         if all(abs(weights[name] - weight) < LEAST_MOVE for name, weight in experiment.weights.items()):
-            return False
+            return
         why = ", ".join(f"{arm.name} {arm.mean:.4g} of {arm.n}" for arm in arms if arm.n) or "no rewards yet"
         await self._pilot.weigh(experiment.name, weights, "bandit", f"mean reward: {why}", "bandit")
-        return True

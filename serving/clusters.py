@@ -83,7 +83,7 @@ def _static(name: str, port: int, most: int = MOST_REQUESTS) -> Json:
 
 
 def _versioned(settings: Settings, upstream: Upstream) -> Json:
-    # Each request is tried again once at most, and not where it failed: with a backup every one may be.
+    # What failed is tried elsewhere, not where it failed: with a backup every request may be.
     budget = {"budget_percent": {"value": 100 if upstream.backup else 20}, "min_retry_concurrency": 50}
     return {
         **typed("config.cluster.v3.Cluster"),
