@@ -1,6 +1,8 @@
 """A small client of TorchServe: its management API, the liveness check, and one prediction."""
 
+import asyncio
 import json
+from collections import defaultdict
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
@@ -69,6 +71,8 @@ class TorchServe:
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self.keys = keys
+        # TorchServe (ModelManager.createVersionedModel) forgets one of two versions of a model registered at once.
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         limits = httpx.Limits(max_connections=32)
         self._inference = httpx.AsyncClient(
             base_url=f"http://{LOOPBACK}:{settings.inference_port}",
@@ -126,9 +130,10 @@ class TorchServe:
         found = [Description.model_validate(entry) for entry in answer.json()]
         return {description.model_version: description for description in found}
 
-    async def register(self, archive: str, workers: int) -> None:
+    async def register(self, name: str, archive: str, workers: int) -> None:
         """By the bare file name in the store: DELETE of what was registered by URL would delete the archive too."""
-        await self._manage("POST", "/models", url=archive, initial_workers=workers, synchronous="false")
+        async with self._one_at_a_time[name]:
+            await self._manage("POST", "/models", url=archive, initial_workers=workers, synchronous="false")
 
     async def scale(self, name: str, version: str, workers: int) -> None:
         path = f"/models/{quote(name)}/{quote(version)}"
@@ -138,7 +143,8 @@ class TorchServe:
         await self._manage("PUT", f"/models/{quote(name)}/{quote(version)}/set-default")
 
     async def unregister(self, name: str, version: str) -> None:
-        await self._manage("DELETE", f"/models/{quote(name)}/{quote(version)}")
+        async with self._one_at_a_time[name]:
+            await self._manage("DELETE", f"/models/{quote(name)}/{quote(version)}")
 
     async def predict(self, name: str, version: str, body: bytes, content_type: str, timeout: float) -> httpx.Response:
         path = f"/predictions/{quote(name)}/{quote(version)}"

@@ -137,7 +137,7 @@ class Member:
             self._become("refused", str(fault))
             return
         self._become("registering", "TorchServe is unpacking it")
-        await torchserve.register(self.archive.path.name, self.wanted.workers)
+        await torchserve.register(self.archive.name, self.archive.path.name, self.wanted.workers)
         self._become("loading", "its worker is loading")
 
     async def _scale(self, torchserve: TorchServe) -> None:
