@@ -22,7 +22,7 @@ from serving.management import Keys
 from serving.settings import Settings
 
 HERE = Path(__file__).parent
-CONFIG = "maxBatchDelay: 1\nbatchSize: {batch}\nresponseTimeout: 20\nstartupTimeout: 60\nmaxWorkers: 4\nminWorkers: 1\n"
+CONFIG = "maxBatchDelay: 1\nbatchSize: {batch}\nresponseTimeout: 20\nstartupTimeout: 60\nmaxWorkers: 4\nminWorkers: {workers}\n"
 
 
 def dummy(
@@ -32,6 +32,7 @@ def dummy(
     version: str = "1.0",
     *,
     batch: int = 1,
+    workers: int = 1,
     broken: bool = False,
     errors: float = 0,
     seconds: float = 0,
@@ -45,7 +46,7 @@ def dummy(
         ),
         "example.json": '{"canary": true}',
         "behaviour.json": json.dumps({"errors": errors, "seconds": seconds}),
-        "model-config.yaml": CONFIG.format(batch=batch),
+        "model-config.yaml": CONFIG.format(batch=batch, workers=workers),
         **({"broken.txt": ""} if broken else {}),
     }
     for file, text in files.items():
