@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from archive.build import RefusedError, build
+from archive.build import build
+from archive.errors import RefusedError
 from archive.sign import PUBLIC, sign
 from archive.verify import NotVerifiedError, manifest_of
 from archive.verify import main as verify_all

@@ -7,22 +7,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib import import_module
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import models
+from archive import runtimes
+from archive.errors import RefusedError
+from archive.inputs import handler_class
 from archive.sign import sign
 from archive.sources import ROOT, closure
 
 # What training writes and the handler reads, beside card.json; a task has those that it needs.
 DATA_FILES = ("model.safetensors", "codec.json", "labels.json")
-
-
-class RefusedError(Exception):
-    """The model must not be packed; the message says why and what to do."""
 
 
 def build(name: str, version: str, artifacts: Path, store: Path, keys: Path, preset: str) -> Path:
@@ -52,10 +51,11 @@ def checked_card(name: str, version: str, weights: Path, preset: str) -> dict[st
     if card["preset"] != preset:
         again = f"make train MODEL={name} VERSION={version} PRESET={preset}"
         raise RefusedError(f"{name} {version} was trained with PRESET={card['preset']}: {again}")
-    faults = models.find(name).below_floor(card["metrics"])
+    model = models.find(name)
+    faults = model.below_floor(card["metrics"])
     if faults and preset == "full":
         raise RefusedError(f"{name} {version} is below its floor: {'; '.join(faults)}")
-    return card
+    return {**card, "serving": asdict(model.serving)}  # how it is served may have changed since it was trained
 
 
 def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
@@ -71,7 +71,7 @@ def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
     for file in (*DATA_FILES, card["example"]["file"]):
         if (weights / file).is_file():
             shutil.copy(weights / file, content / file)
-    served = {**card, "api": api_of(card, weights)}
+    served = {**card, "api": api_of(card, weights), **runtimes.build(card, weights, content)}
     (content / "card.json").write_text(json.dumps(served, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "model-config.yaml").write_text(yaml.safe_dump(model_config(card["serving"]), sort_keys=False))
     return sources
@@ -86,18 +86,13 @@ def api_of(card: dict[str, Any], weights: Path) -> dict[str, Any]:
     return {**api, "reply": {**api["reply"], "example": example["reply"]}}
 
 
-def handler_class(task: str) -> Any:
-    """The one class that handlers/<task>.py defines."""
-    module = import_module(f"handlers.{task}")
-    (handler,) = (thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__)
-    return handler
-
-
 def model_config(serving: dict[str, Any]) -> dict[str, Any]:
     """TorchServe's settings for the model: https://pytorch.org/serve, "Configuration", "Model specific"."""
+    # How many cores there are is known where it is served (serving/store.py); a stock TorchServe starts with one.
+    workers = 1 if serving["workers"] == "cores" else serving["workers"]
     return {
-        "minWorkers": serving["workers"],
-        "maxWorkers": serving["workers"],
+        "minWorkers": workers,
+        "maxWorkers": workers,
         "batchSize": serving["batch_size"],
         "maxBatchDelay": serving["max_batch_delay"],
         "responseTimeout": serving["response_timeout"],

@@ -11,20 +11,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.onnx import OnnxExporterError
 
-from archive.build import handler_class
-from handlers.row import Row
+from archive.inputs import example_batch, handler_class
 
 Run = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-4  # of the logits, absolute
-
-
-def example_batch(handler: Any) -> Tensor:
-    """The model's example request as the network's input: a batch of two."""
-    example = handler.card["example"]
-    row = Row({"body": (handler.folder / example["file"]).read_bytes()}, {"content-type": example["content_type"]}, "")
-    item = handler.decode(row)
-    batch: Tensor = handler.collate([item, item])
-    return batch
 
 
 def dynamic_shapes(batch: Tensor) -> dict[int, Any]:

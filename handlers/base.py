@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from handlers import runtimes
 from handlers.errors import BadRequest
 from handlers.meter import Meter
 from handlers.replies import MAX_BYTES, PHRASES, Answer, gist
@@ -22,12 +23,14 @@ Item = TypeVar("Item")
 Reply = Mapping[str, Any] | Answer
 
 logger = logging.getLogger(__name__)
+NOT_FINITE = Answer.failure("the network's output is not finite")
 
 
 class TaskHandler(ABC, Generic[Item]):
     """A task's handler says how to decode, collate, forward, encode and explain; TorchServe calls the rest.
 
-    A subclass finds here: `card` (card.json), `folder` (the unpacked archive), `network`, `device`.
+    A subclass finds here: `card` (card.json), `folder` (the unpacked archive), `device`, `network` (as it was trained,
+    for explanations) and `run` (the same as fast as it gets, for answers).
     """
 
     # For the OpenAPI page: media types of the request, and JSON schemas of the two kinds of reply.
@@ -53,7 +56,8 @@ class TaskHandler(ABC, Generic[Item]):
 
     def forward(self, batch: Tensor) -> Sequence[Any]:
         """The network's outputs, a row an item."""
-        return self.network(batch.to(self.device, non_blocking=True, memory_format=self._layout(batch))).float().cpu()
+        outputs: Sequence[Any] = self.run(batch)  # type: ignore[assignment]  # a tensor is one, by rows
+        return outputs
 
     @abstractmethod
     def encode(self, output: Any, item: Item) -> Reply:
@@ -79,9 +83,21 @@ class TaskHandler(ABC, Generic[Item]):
         network = import_module(f"models.{self.card['name']}").CARD.network(**self.card["network"])
         network.load_state_dict(load_file(folder / "model.safetensors"))
         self.network = network.to(device).eval().requires_grad_(False)
-        if self.card["serving"]["channels_last"]:
-            self.network = self.network.to(memory_format=torch.channels_last)
+        self.run = runtimes.load(self.network, device, self.card, folder)
         self.setup()
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """The card's example in batches of every size, so that no caller pays for what the first of its kind costs."""
+        example = self.card["example"]
+        file = self.folder / example["file"]
+        if not file.is_file():
+            return
+        row = Row({"body": file.read_bytes()}, {"content-type": example["content_type"]}, "warm-up")
+        item = self.decode(row)
+        with torch.inference_mode():
+            for size in range(1, self.card["serving"]["batch_size"] + 1):
+                self.forward(self.collate([item] * size))
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
         """TorchServe's call for each batch: one reply a row, in order. A bug fails the batch, and is logged."""
@@ -115,14 +131,14 @@ class TaskHandler(ABC, Generic[Item]):
             with self.meter.seconds("forward"), torch.inference_mode():
                 outputs = self.forward(self.collate([items[i] for i in predicted]))
             with self.meter.seconds("encode"):
-                answers |= {i: self._encoded(output, items[i]) for i, output in zip(predicted, outputs, strict=True)}
+                sound = finite(outputs)
+                for i, output, fine in zip(predicted, outputs, sound, strict=True):
+                    answers[i] = self._encoded(output, items[i]) if fine else NOT_FINITE
         for i in items.keys() - set(predicted):
             answers[i] = self._explained(items[i], rows[i])
         return [answers[i] for i in range(len(rows))]
 
     def _encoded(self, output: Any, item: Item) -> Answer:
-        if isinstance(output, Tensor) and not output.isfinite().all():
-            return Answer.failure("the network's output is not finite")
         reply = self.encode(output, item)
         return replace(self._signed(reply), gist=gist(reply) if isinstance(reply, Mapping) else None)
 
@@ -145,6 +161,10 @@ class TaskHandler(ABC, Generic[Item]):
             return Answer.failure(f"the reply of {len(answer.body)} bytes is over the limit of {MAX_BYTES}")
         return answer
 
-    def _layout(self, batch: Tensor) -> torch.memory_format:
-        images = self.card["serving"]["channels_last"] and batch.dim() == 4
-        return torch.channels_last if images else torch.preserve_format
+
+def finite(outputs: Sequence[Any]) -> list[bool]:
+    """Whether each row's output is finite; what is not one tensor was made by the handler and is taken as it is."""
+    if not isinstance(outputs, Tensor):
+        return [True] * len(outputs)
+    fine: list[bool] = outputs.isfinite().reshape(len(outputs), -1).all(dim=1).tolist()
+    return fine

@@ -1,12 +1,12 @@
 """What goes back: JSON, or a file of some content type; and the shapes of the JSON, for the OpenAPI page."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from handlers.errors import BadRequest
+from handlers.jsons import dumps
 
 MAX_BYTES = 6_000_000  # TorchServe kills the worker whose reply is over its max_response_size
 PHRASES = {200: "OK", 400: "Bad Request", 500: "Internal Server Error"}
@@ -28,7 +28,7 @@ class Answer:
         """JSON for a mapping, Chinese as Chinese; raises ValueError if it holds NaN or infinity."""
         if isinstance(reply, Answer):
             return reply
-        return cls(json.dumps(reply, ensure_ascii=False, allow_nan=False).encode())
+        return cls(dumps(reply))
 
     @classmethod
     def refusal(cls, fault: BadRequest) -> "Answer":
@@ -44,16 +44,16 @@ class Answer:
         error: dict[str, Any] = {"code": status, "type": kind, "message": message}
         if field is not None:
             error["field"] = field
-        return cls(json.dumps(error, ensure_ascii=False).encode(), status=status, field=field)
+        return cls(dumps(error), status=status, field=field)
 
 
 def gist(reply: Mapping[str, Any]) -> str | None:
     """The best class or the number, as JSON that is safe in a header; None for replies that have neither."""
     match reply:
         case {"predictions": [best, *_]}:
-            return quote(json.dumps(best, ensure_ascii=False), safe="")
+            return quote(dumps(best), safe="")
         case {"prediction": number}:
-            return quote(json.dumps({"prediction": number}), safe="")
+            return quote(dumps({"prediction": number}), safe="")
     return None
 
 

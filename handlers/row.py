@@ -1,6 +1,5 @@
 """One request, as TorchServe hands it to a handler, with its many shapes made one."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from handlers.errors import BadRequest
+from handlers.jsons import loads
 
 # Where TorchServe puts a body that is not a form: "body" over HTTP, "data" in its clients' forms and over gRPC.
 BODY = ("body", "data")
@@ -82,7 +82,7 @@ class Row:
         if kind != "application/json" and start not in ("{", "["):
             return value
         try:
-            return json.loads(value)
+            return loads(value)
         except ValueError as fault:
             if kind != "application/json" and start == "[":  # a text may begin with a bracket
                 return value

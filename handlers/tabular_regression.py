@@ -15,8 +15,8 @@ from handlers.replies import NUMBER, STRING, array, schema
 from handlers.row import Row
 
 
-class TabularRegression(TaskHandler[Tensor]):
-    """An item is (C,) of float32 in standard deviations. Explains by integrated gradients from the average row."""
+class TabularRegression(TaskHandler[list[float]]):
+    """An item is C numbers in the table's units. Explains by integrated gradients from the average row."""
 
     REQUEST: ClassVar[Mapping[str, Any]] = {
         "application/json": {
@@ -38,16 +38,19 @@ class TabularRegression(TaskHandler[Tensor]):
     def setup(self) -> None:
         self.codec = codecs.load(TableCodec, self.folder)
 
-    def decode(self, row: Row) -> Tensor:
-        return self.codec.standardize(torch.tensor(self.codec.numbers(row.field("features"))))
+    def decode(self, row: Row) -> list[float]:
+        return self.codec.numbers(row.field("features"))
 
-    def encode(self, output: Tensor, item: Tensor) -> Reply:  # noqa: ARG002 - the row itself is not repeated
+    def collate(self, items: list[list[float]]) -> Tensor:
+        return self.codec.standardize(torch.tensor(items))  # (N, C), in standard deviations
+
+    def encode(self, output: Tensor, item: list[float]) -> Reply:  # noqa: ARG002 - the row itself is not repeated
         return {"prediction": self._in_units(output)}
 
-    def explain(self, item: Tensor, target: str | None) -> Reply:
+    def explain(self, item: list[float], target: str | None) -> Reply:
         if target is not None:
             raise BadRequest("target", f"there is only one: {self.codec.target}")
-        row = item.unsqueeze(0).to(self.device)  # (1, C)
+        row = self.collate([item]).to(self.device)  # (1, C)
         average = torch.zeros_like(row)
         attributions, delta = IntegratedGradients(self.network).attribute(
             row, baselines=average, n_steps=self.card["serving"]["explain_steps"], return_convergence_delta=True

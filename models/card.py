@@ -16,6 +16,7 @@ class Recipe:
 
     `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
     they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
+    With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32.
     """
 
     epochs: int
@@ -28,6 +29,7 @@ class Recipe:
     augment: tuple[str, ...] = ()
     patience: int | None = None
     seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,11 @@ class Serving:
 
     batch_size: int = 8
     max_batch_delay: int = 1
-    workers: int = 1
+    workers: int | Literal["cores"] = 1
     threads: int = 1
     channels_last: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
+    runtime: Literal["eager", "compile", "onnxruntime", "openvino"] = "eager"
     response_timeout: int = 30
     startup_timeout: int = 120
     explain_steps: int = 32

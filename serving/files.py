@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Put `text` in `path` by a rename, so that no reader sees half of it; readable by its owner alone."""
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Put `content` in `path` by a rename, so that no reader sees half of it; readable by its owner alone."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     Path(name).replace(path)
 
 

@@ -1,14 +1,16 @@
-"""What the supervisor starts: `python -m serving.launch torchserve|envoy|control`, which becomes that program."""
+"""What the supervisor starts: `python -m serving.launch forks|torchserve|envoy|control`, which becomes that program."""
 
 import ctypes
 import os
 import shutil
 import signal
 import sys
+from typing import Any
 
 import psutil
 
 from serving import bootstrap, gateway, torchserve
+from serving.forks import child
 from serving.settings import Settings
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -21,12 +23,16 @@ def die_with_parent() -> None:
 
 
 def workers(settings: Settings) -> list[psutil.Process]:
-    """This instance's worker processes, known by the folder of their sockets."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any(argument.startswith(f"{settings.sockets}/.ts.sock.") for argument in process.info["cmdline"] or ())
-    ]
+    """This instance's worker processes and their shims."""
+    return [process for process in psutil.process_iter(["name", "cmdline"]) if _works(settings, process.info)]
+
+
+def _works(settings: Settings, process: dict[str, Any]) -> bool:
+    """Workers and shims are known by the folder of their sockets; a fork has the command line of the fork server, and a
+    name of its own."""
+    arguments = process["cmdline"] or ()
+    forked = (process["name"] or "").startswith(child.NAME) and str(settings.fork_socket) in arguments
+    return forked or any(argument.startswith(f"{settings.sockets}/.ts.sock.") for argument in arguments)
 
 
 def end_workers(settings: Settings) -> bool:
@@ -51,7 +57,10 @@ def main(program: str) -> None:
     settings.make_folders()
     die_with_parent()
     environment = dict(os.environ)
-    if program == "torchserve":
+    if program == "forks":
+        command = [sys.executable, "-m", "serving.forks.server", str(settings.fork_socket)]
+        environment = torchserve.environment(settings)  # what libraries read once, they read from what workers get
+    elif program == "torchserve":
         prepare_torchserve(settings)
         torchserve.render(settings)
         command, environment = torchserve.command(settings), torchserve.environment(settings)
@@ -61,7 +70,7 @@ def main(program: str) -> None:
         command = [str(gateway.binary()), "-c", str(bootstrap.file(settings)), *options]
     else:
         command = [sys.executable, "-m", "control"]
-    if program != "control":
+    if program in {"torchserve", "envoy"}:
         os.chdir(settings.run)  # TorchServe's key_file.json lands in its working directory
     os.execve(command[0], command, environment)  # noqa: S606 - becomes the program, so that signals reach it
 

@@ -130,10 +130,11 @@ class TorchServe:
         found = [Description.model_validate(entry) for entry in answer.json()]
         return {description.model_version: description for description in found}
 
-    async def register(self, name: str, archive: str, workers: int) -> None:
-        """By the bare file name in the store: DELETE of what was registered by URL would delete the archive too."""
+    async def register(self, name: str, archive: str, workers: int, **settings: int) -> None:
+        """By the bare file name in the store: DELETE of what was registered by URL would delete the archive too.
+        `settings` take the place of the archive's own, such as max_batch_delay."""
         async with self._one_at_a_time[name]:
-            await self._manage("POST", "/models", url=archive, initial_workers=workers, synchronous="false")
+            await self._manage("POST", "/models", url=archive, initial_workers=workers, synchronous="false", **settings)
 
     async def scale(self, name: str, version: str, workers: int) -> None:
         path = f"/models/{quote(name)}/{quote(version)}"

@@ -6,7 +6,7 @@ import time
 import psutil
 
 from archive.verify import NotVerifiedError
-from serving import canary, desired, drain, worker_log
+from serving import canary, desired, drain, no_wait, worker_log
 from serving.desired import Version
 from serving.errand import Errand
 from serving.gateway import Gateway
@@ -15,10 +15,19 @@ from serving.routes import GRACE_SECONDS, HOLD_SECONDS
 from serving.settings import Settings
 from serving.status import Canary, State, VersionStatus
 from serving.store import Archive
+from serving.torchserve import classes
 from serving.views import VersionView
 
 # TorchServe gives up a model after its maxRetryTimeoutInSec; only a scaling from 0 wakes it again.
 REVIVE_SECONDS = 30.0
+
+
+def alive(pid: int) -> bool:
+    """Not so a zombie: it may be long until somebody reaps the fork of a fork server that was killed."""
+    try:
+        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # -1: TorchServe does not know it yet
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Member:
@@ -49,7 +58,7 @@ class Member:
         calm = (
             self.state in {"ready", "stopped"} and len(self.workers) == self.wanted.workers and not self.wanted.retiring
         )
-        return calm and not self._errand.busy and all(psutil.pid_exists(worker.pid) for worker in self.workers)
+        return calm and not self._errand.busy and all(alive(worker.pid) for worker in self.workers)
 
     @property
     def view(self) -> VersionView:
@@ -73,7 +82,7 @@ class Member:
     def observe(self, described: Description | None, torchserve: TorchServe) -> None:
         """Compare with what is wanted and begin the next step; `described` is None while it is not registered."""
         self.workers = described.workers if described else []
-        ready = {worker.pid for worker in self.workers if worker.status == "READY" and psutil.pid_exists(worker.pid)}
+        ready = {worker.pid for worker in self.workers if worker.status == "READY" and alive(worker.pid)}
         self._proven &= ready
         self._known |= ready
         if self.wanted.retiring:
@@ -137,14 +146,16 @@ class Member:
             self._become("refused", str(fault))
             return
         self._become("registering", "TorchServe is unpacking it")
-        await torchserve.register(self.archive.name, self.archive.path.name, self.wanted.workers)
+        knows_no_wait = no_wait.active(classes(self._settings)) and self.archive.config.get("maxBatchDelay") == 1
+        faster = {"max_batch_delay": 0} if knows_no_wait else {}
+        await torchserve.register(self.archive.name, self.archive.path.name, self.wanted.workers, **faster)
         self._become("loading", "its worker is loading")
 
     async def _scale(self, torchserve: TorchServe) -> None:
         await torchserve.scale(self.archive.name, self.archive.version, self.wanted.workers)
 
     def _wait_for_worker(self, described: Description, torchserve: TorchServe) -> None:
-        died = [worker for worker in self.workers if worker.pid > 0 and not psutil.pid_exists(worker.pid)]
+        died = [worker for worker in self.workers if worker.pid > 0 and not alive(worker.pid)]
         waited = time.monotonic() - self._since
         if self.state == "failed":
             if waited > described.max_retry_timeout_in_sec + REVIVE_SECONDS:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,10 @@ class Settings(BaseSettings):
 
     `host` is the address of the public port alone: everything else listens on loopback. `cert` and `key` (PEM files)
     make the public port HTTPS. `nodes` are the public ports of further Marinas that share the load:
-    "host:port,host:port"; `database` is what they share, such as postgresql://host/marina. Two instances on one machine
-    need another `var` and other ports.
+    "host:port,host:port"; `database` is what they share, such as postgresql://host/marina. Without `fork` (it is off
+    where the system is not Linux) each worker is a Python that imports torch and the rest for itself, which takes
+    seconds and hundreds of MB; with it, workers are forks of one process that did. Two instances on one machine need
+    another `var` and other ports.
     """
 
     model_config = SettingsConfigDict(env_prefix="MARINA_", env_ignore_empty=True)
@@ -48,6 +51,7 @@ class Settings(BaseSettings):
     cert: Path | None = None
     key: Path | None = None
 
+    fork: bool = True
     poll_seconds: float = 0.5
     start_timeout: float = 900.0
 
@@ -80,6 +84,15 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """TorchServe writes it to its working directory, anew at each start."""
         return self.run / "key_file.json"
+
+    @property
+    def forking(self) -> bool:
+        """`fork`, where it can be: Linux alone can tie a child to its shim, and macOS's libraries survive no fork."""
+        return self.fork and sys.platform == "linux"
+
+    @property
+    def fork_socket(self) -> Path:
+        return self.sockets / "forks.sock"
 
     @property
     def public_key(self) -> Path:

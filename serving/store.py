@@ -1,6 +1,7 @@
 """The archives of the store, and what they say of themselves."""
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable
@@ -69,7 +70,10 @@ class Archive:
 
     @property
     def workers(self) -> int:
-        """How many workers the archive asks for."""
+        """How many workers the archive asks for; its card may want one a core."""
+        match self.card:
+            case {"serving": {"workers": "cores"}}:
+                return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, int(self.config.get("minWorkers", 1)))
 
     def example(self) -> tuple[bytes, str] | None:

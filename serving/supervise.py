@@ -1,4 +1,4 @@
-"""supervisord: starts TorchServe, Envoy and control, restarts what dies, stops whole process groups."""
+"""supervisord: starts fork server, TorchServe, Envoy and control, restarts what dies, stops whole process groups."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from serving.launch import end_workers
 from serving.settings import ROOT, Settings
 
 # Started in this order and stopped in the reverse one: Envoy takes traffic away first.
-PROGRAMS = ("torchserve", "control", "envoy")
+PROGRAMS = ("forks", "torchserve", "control", "envoy")
 STOP_SECONDS = 10
 
 
@@ -49,6 +49,8 @@ def render(settings: Settings) -> None:
         "loglevel": "info",
     }
     for rank, name in enumerate(PROGRAMS):
+        if name == "forks" and not settings.forking:
+            continue
         config[f"program:{name}"] = {
             "command": f'"{sys.executable}" -m serving.launch {name}',
             "priority": str(rank + 1),

@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
+from serving import no_wait
 from serving.errors import MarinaError
 from serving.files import write_atomic
 from serving.settings import LOOPBACK, Settings
@@ -71,8 +73,27 @@ def configuration(settings: Settings) -> Path:
     return settings.run / "config.properties"
 
 
+def classes(settings: Settings) -> Path:
+    """Where the JVM looks before it looks into TorchServe's own jar."""
+    return settings.run / "classes"
+
+
+def shim(settings: Settings) -> Path:
+    """What TorchServe runs in place of Python."""
+    return settings.run / "python"
+
+
+def render_shim(settings: Settings) -> None:
+    """Write var/run/python. By way of a shell, since a #! line takes one argument, and no blank in a path."""
+    words = (sys.executable, "-IS", str(HERE / "forks" / "shim.py"), str(settings.fork_socket))
+    write_atomic(shim(settings), f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    shim(settings).chmod(0o700)
+
+
 def render(settings: Settings) -> None:
-    """Write var/run/config.properties. A backslash is an escape in this format, so it is doubled."""
+    """Write what TorchServe reads at its start. A backslash is an escape in config.properties, so it is doubled."""
+    render_shim(settings)
+    no_wait.write(home() / "ts" / "frontend" / "model-server.jar", classes(settings))
     lines = (f"{key}={value.replace(chr(92), chr(92) * 2)}" for key, value in effective(settings).items())
     write_atomic(configuration(settings), "# Made from config.properties at each start.\n" + "\n".join(lines) + "\n")
 
@@ -85,8 +106,8 @@ def command(settings: Settings) -> list[str]:
         f"-Dlog4j.configurationFile=file://{HERE / 'log4j2.xml'}",
         f"-Djava.io.tmpdir={settings.sockets}",
         *effective(settings).get("vmargs", "").split(),
-        *("-cp", str(home() / "ts" / "frontend" / "*"), "org.pytorch.serve.ModelServer"),
-        *("--python", sys.executable),
+        *("-cp", f"{classes(settings)}:{home()}/ts/frontend/*", "org.pytorch.serve.ModelServer"),
+        *("--python", str(shim(settings)) if settings.forking else sys.executable),
         *("-f", str(configuration(settings))),
         *("-s", str(settings.store)),
         "-ncs",

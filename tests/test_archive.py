@@ -13,7 +13,8 @@ import yaml
 
 import archive.sign as signing
 import models
-from archive.build import RefusedError, build
+from archive.build import build
+from archive.errors import RefusedError
 from archive.sign import PUBLIC, sign
 from archive.sources import ROOT, closure
 from archive.verify import NotVerifiedError, signature_of, verify

@@ -13,7 +13,7 @@ from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 import models
-from archive.build import handler_class
+from archive.inputs import handler_class
 from handlers import codecs
 from handlers.codecs.image import ImageCodec
 from handlers.codecs.table import TableCodec

@@ -30,7 +30,9 @@ def train(
     devices: Annotated[str, typer.Option(help="how many, or which: 2, 0,3, -1, auto")] = "auto",
     num_nodes: Annotated[int, typer.Option(help="machines; see Lightning on how to start each")] = 1,
     strategy: Annotated[str, typer.Option(help="ddp, fsdp, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed")] = "32-true",
+    precision: Annotated[
+        str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed, ...; the recipe's own if not given")
+    ] = None,
 ) -> None:
     """Train models one after the other and evaluate them, into artifacts/<name>/<version>/."""
     from training import fit

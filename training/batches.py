@@ -81,9 +81,10 @@ class Batches(Sampler[list[int]]):
         return [list(order[start : start + self.size]) for start in range(0, len(order), self.size)]
 
 
-def loader(examples: Examples, batches: Batches) -> DataLoader[tuple[Tensor, Tensor]]:
-    """The sampler yields whole batches, so the loader must not batch again.
+def loader(examples: Examples, batches: Batches, pinned: bool = False) -> DataLoader[tuple[Tensor, Tensor]]:
+    """The sampler yields whole batches, so the loader must not batch again. A GPU fetches pinned ones by itself,
+    while the processor goes on.
 
     With a generator of its own it leaves torch's alone: dropout must not depend on when Lightning makes iterators.
     """
-    return DataLoader(examples, sampler=batches, batch_size=None, generator=torch.Generator())
+    return DataLoader(examples, sampler=batches, batch_size=None, generator=torch.Generator(), pin_memory=pinned)

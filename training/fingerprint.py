@@ -2,14 +2,16 @@
 
 import ast
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from models.card import Card, Recipe
 
 ROOT = Path(__file__).parent.parent
 NOT_NETWORK = {"models", "models.card"}
+LATER = {"precision"}  # members of Recipe that came after others had trained
 
 
 def fingerprint(card: Card, recipe: Recipe, data_sha256: str, preset: str) -> str:
@@ -18,7 +20,7 @@ def fingerprint(card: Card, recipe: Recipe, data_sha256: str, preset: str) -> st
     Comments, layout and the CARD's other members (serving, floor, ...) are not part of it.
     """
     facts = {
-        "recipe": asdict(recipe),
+        "recipe": settings(recipe),
         "data": data_sha256,
         "preset": preset,
         "input": dict(card.input),
@@ -26,6 +28,15 @@ def fingerprint(card: Card, recipe: Recipe, data_sha256: str, preset: str) -> st
         "source": network_source(card.network.__module__),
     }
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe says; a member that came later only if it changes something, so that nothing trains again."""
+    return {
+        member.name: value
+        for member in fields(recipe)
+        if (value := getattr(recipe, member.name)) != member.default or member.name not in LATER
+    }
 
 
 def network_source(module: str) -> dict[str, str]:

@@ -11,4 +11,4 @@ class Hardware:
     devices: str = "auto"
     num_nodes: int = 1
     strategy: str = "auto"
-    precision: str = "32-true"
+    precision: str | None = None  # None: the recipe's

@@ -25,6 +25,7 @@ class Task(LightningModule, ABC):
     """
 
     METRIC: str  # what `metric` is called in the logs
+    MEMORY_FORMAT = torch.contiguous_format  # of inputs and weights
 
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__()
@@ -35,9 +36,7 @@ class Task(LightningModule, ABC):
         self.arguments: dict[str, Any] = {}
         self.prepare()
         torch.manual_seed(recipe.seed)
-        self.network = card.network(**self.arguments)
-        if card.serving.channels_last:  # twice as fast on a CPU, too
-            self.network = self.network.to(memory_format=torch.channels_last)
+        self.network = card.network(**self.arguments).to(memory_format=self.MEMORY_FORMAT)
         self.train_examples = self.encode(data.train)
         self.validation_examples = self.encode(data.validation)
         self.metric = self.new_metric()
@@ -89,20 +88,17 @@ class Task(LightningModule, ABC):
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         del dataloader_idx
-        inputs = self.inputs(batch[0])
-        if self.card.serving.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, batch[1]
+        return self.inputs(batch[0]).contiguous(memory_format=self.MEMORY_FORMAT), batch[1]
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         inputs, targets = batch
-        loss = self.loss(self.network(inputs), targets)
+        loss = self.loss(self.network(inputs).float(), targets)
         self.log("loss/train", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         inputs, targets = batch
-        outputs = self.network(inputs)
+        outputs = self.network(inputs).float()
         self.metric.update(outputs, targets)
         self.log("loss/validation", self.loss(outputs, targets), batch_size=len(targets), sync_dist=True)
         self.log(f"{self.METRIC}/validation", self.metric, prog_bar=True)
@@ -120,4 +116,4 @@ class Task(LightningModule, ABC):
 
     def _loader(self, examples: Examples, seed: int | None) -> DataLoader[tuple[Tensor, Tensor]]:
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        return loader(examples, Batches(examples, self.recipe.batch_size, seed, rank, world))
+        return loader(examples, Batches(examples, self.recipe.batch_size, seed, rank, world), pinned=self.on_gpu)

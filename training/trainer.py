@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from models.card import Recipe
+from training import precision
 from training.hardware import Hardware
 from training.progress import progress
 from training.task import Task
@@ -51,7 +52,7 @@ def fit(task: Task, recipe: Recipe, hardware: Hardware, folder: Path) -> tuple[T
         devices=int(hardware.devices) if hardware.devices.isdigit() else hardware.devices,
         num_nodes=hardware.num_nodes,
         strategy=hardware.strategy,
-        precision=hardware.precision,  # type: ignore[arg-type]
+        precision=precision.of(recipe, hardware),  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=TensorBoardLogger(folder, name="logs", version=""),
         callbacks=callbacks,

@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms.v2.functional import center_crop, resize
 
 from handlers.errors import BadRequest
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 40_000_000  # a larger one is refused before it is unpacked
+JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -38,8 +41,7 @@ def open_image(data: bytes) -> Image.Image:
     """An upright 8-bit image, "L" or "RGB", transparency laid on white; raises BadRequest if it is not one."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise BadRequest("image", f"{image.width} x {image.height} is over the limit of {MAX_PIXELS} pixels")
+        _check_size(image)
         image = ImageOps.exif_transpose(image)  # reads the pixels, too
         return _eight_bit(image)
     except UnidentifiedImageError as fault:
@@ -50,6 +52,32 @@ def open_image(data: bytes) -> Image.Image:
         if isinstance(fault, BadRequest):
             raise
         raise BadRequest("image", f"damaged image: {fault}") from fault
+
+
+def plain_jpeg(data: bytes, channels: int) -> Tensor | None:
+    """(channels, H, W) of uint8, upright, by libjpeg-turbo; None for what is Pillow's: other formats, CMYK, and what
+    is damaged, of which Pillow says more. Raises BadRequest for one that is too large.
+    """
+    # Without its end it was cut short, and libjpeg would fill it up with grey.
+    if not (data.startswith(JPEG_BEGIN) and data.endswith(JPEG_END)):
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:  # reads no pixel
+            _check_size(header)
+            if header.mode not in ("L", "RGB"):
+                return None
+        content = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        mode = ImageReadMode.GRAY if channels == 1 else ImageReadMode.RGB
+        return decode_jpeg(content, mode, apply_exif_orientation=True)
+    except BadRequest:
+        raise
+    except (RuntimeError, OSError, SyntaxError, ValueError):
+        return None
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BadRequest("image", f"{image.width} x {image.height} is over the limit of {MAX_PIXELS} pixels")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -73,10 +101,15 @@ class ImageCodec:
 
     def pixels(self, data: bytes) -> Tensor:
         """The bytes of an image file -> (C, size, size) of uint8: the shorter side is scaled, the middle is cut out."""
-        image = open_image(data).convert("L" if self.channels == 1 else "RGB")
-        image = ImageOps.fit(image, (self.size, self.size), method=Image.Resampling.BILINEAR)
-        array = np.array(image).reshape(self.size, self.size, self.channels)
-        return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+        image = plain_jpeg(data, self.channels)  # twice as fast as Pillow, within a level or two of its pixels
+        if image is None:
+            array = np.array(open_image(data).convert("L" if self.channels == 1 else "RGB"))
+            image = torch.from_numpy(array).reshape(*array.shape[:2], self.channels).permute(2, 0, 1)
+        side = min(image.shape[1:])
+        square = center_crop(image, [side, side])
+        if side == self.size:
+            return square.contiguous()
+        return resize(square, [self.size, self.size], antialias=True).contiguous()
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """(..., C, H, W) of uint8 -> the same shape of float32, each channel with about zero mean and unit variance."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -46,11 +47,16 @@ class TableCodec:
             raise BadRequest(
                 "features", f"{len(features)} numbers, but {len(self.columns)} columns: {', '.join(self.columns)}"
             )
-        return [self._number(column, value) for column, value in zip(self.columns, features, strict=True)]
+        return [self._number(*of) for of in zip(self.columns, features, self._limits, strict=True)]
 
     def standardize(self, x: Tensor) -> Tensor:
         """(..., C) in the table's units -> the same in standard deviations from the mean."""
-        return (x - torch.tensor(self.mean)) / torch.tensor(self.std)
+        mean, std = self._moments
+        return (x - mean) / std
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.mean), torch.tensor(self.std)
 
     def standardize_target(self, y: Tensor) -> Tensor:
         return (y - self.target_mean) / self.target_std
@@ -59,11 +65,14 @@ class TableCodec:
         """What the network says -> the units of the target."""
         return y * self.target_std + self.target_mean
 
-    def _number(self, column: str, value: Any) -> float:
+    @cached_property
+    def _limits(self) -> list[float]:
+        return [FAR * (std + abs(mean)) for mean, std in zip(self.mean, self.std, strict=True)]
+
+    def _number(self, column: str, value: Any, limit: float) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadRequest(f"features.{column}", "not a number")
-        place = self.columns.index(column)
         # Compared, not converted: an integer of 400 digits has no float. NaN is not below anything.
-        if not abs(value) < FAR * (self.std[place] + abs(self.mean[place])):
+        if not -limit < value < limit:
             raise BadRequest(f"features.{column}", "not a finite number in a range that makes sense here")
         return float(value)

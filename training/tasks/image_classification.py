@@ -19,6 +19,7 @@ GRID = 64  # images in the picture on TensorBoard
 class ImageClassification(Classification):
     """Images lie in memory as (N, C, S, S) of uint8, and are augmented and normalised batch by batch."""
 
+    MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
     codec: ImageCodec
 
     def prepare(self) -> None:

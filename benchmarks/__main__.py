@@ -1,0 +1,76 @@
+"""`python -m benchmarks`: Marina beside its peers. What was interrupted goes on where it was."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from benchmarks import campaign, machine, pairs, report, stacks
+from benchmarks.campaign import LIMITS, Plan, console
+from benchmarks.processes import NotReadyError
+from benchmarks.records import Records
+
+REPORTS = Path("var/reports/bench")
+QUICK = os.environ.get("QUICK", "") not in {"", "0"}
+QUICK_STACKS = ("torchserve", "limit", "marina")
+
+
+def main(
+    only: Annotated[str, typer.Option("--stacks", help="names, with commas; default: all")] = "",
+    workload: Annotated[str, typer.Option(help="W1 or W2; default: both")] = "",
+    repeats: Annotated[int, typer.Option(help="rounds; 0: five, or one if QUICK=1")] = 0,
+    seconds: Annotated[float, typer.Option(help="of each measurement; 0: five, or three if QUICK=1")] = 0,
+    pair: Annotated[str, typer.Option("--pairs", help="A,B: the ratio of A to B, in interleaved pairs")] = "",
+    number: Annotated[int, typer.Option("-n", help="pairs")] = 15,
+    connections: Annotated[str, typer.Option("-c", help="with --pairs: concurrency; 1,16 if A and B differ")] = "16",
+    bound: Annotated[float, typer.Option(help="with --pairs: fail unless the interval's lower end meets it")] = 0,
+) -> None:
+    """Measure stacks one at a time, in rounds; write var/reports/bench/report.md, .json and plots."""
+    facts = machine.facts()
+    console.print(facts)
+    if pair:
+        loads = [int(word) for word in connections.split(",")]
+        _compare(pair.split(","), workload or "W1", (loads[0], loads[-1]), number, seconds or 4, bound)
+        return
+    names = only.split(",") if only else list(QUICK_STACKS if QUICK else _all())
+    unknown = set(names) - set(_all())
+    if unknown:
+        sys.exit(f"no stack {', '.join(sorted(unknown))}; there are: {', '.join(_all())}")
+    plan = Plan(
+        stacks=names,
+        workloads=(workload,) if workload else ("W1", "W2"),
+        rounds=repeats or (1 if QUICK else 5),
+        concurrencies=(1, 16) if QUICK else campaign.CONCURRENCIES,
+        seconds=seconds or (3 if QUICK else 5),
+        open_loop=[] if QUICK else [name for name in names if name not in {*LIMITS, "noop"}],
+    )
+    records = Records.open(REPORTS / "measurements.jsonl", {"seconds": plan.seconds, "machine": facts})
+    start = time.monotonic()
+    campaign.run(plan, records)
+    console.print(Markdown(report.write(plan, records, facts, REPORTS)))
+    records.close()
+    console.print(f"{REPORTS}/report.md, {time.monotonic() - start:.0f} s", highlight=False)
+
+
+def _all() -> list[str]:
+    """Every stack of either workload; the limit and the no-op among them."""
+    return list(dict.fromkeys([*LIMITS, *stacks.of("W1"), *stacks.of("W2")]))
+
+
+def _compare(names: list[str], workload: str, load: tuple[int, int], number: int, seconds: float, bound: float) -> None:
+    ours, theirs = names
+    try:
+        ratio = pairs.compare(ours, theirs, workload, load, number, seconds)
+    except NotReadyError as fault:
+        sys.exit(str(fault))
+    console.print(f"{workload} {ours} c{load[0]} / {theirs} c{load[1]}: {ratio.text('.3f')}, {ratio.count} pairs")
+    if bound and ratio.low < bound:
+        sys.exit(f"the interval's lower end is below {bound:g}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

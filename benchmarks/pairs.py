@@ -1,0 +1,48 @@
+"""Two stacks side by side in interleaved pairs: the ratio that a bound is proved with."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from benchmarks import limit, stacks, workloads
+from benchmarks.campaign import LIMITS, console
+from benchmarks.client import closed_loop
+from benchmarks.intervals import Interval, of_ratio
+from benchmarks.processes import NotReadyError
+from benchmarks.workloads import Workload
+
+
+def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs: int, seconds: float) -> Interval:
+    """Ratio of rates. Both servers are up all the time, one of them idle; who goes first alternates.
+
+    `load` is the concurrency of each: they may differ, as in "what a lone client gets of what sixteen get".
+    """
+    case = workloads.load(workload)
+    found: tuple[dict[int, float], dict[int, float]] = ({}, {})
+    with ExitStack() as started:
+        sides = [
+            _rate(name, case, connections, seconds, started)
+            for name, connections in zip((ours, theirs), load, strict=True)
+        ]
+        for number in range(pairs):
+            for side in (0, 1) if number % 2 == 0 else (1, 0):
+                found[side][number] = sides[side]()
+            a, b = found[0][number], found[1][number]
+            console.print(f"  {number + 1} of {pairs}: {ours} {a:,.1f}, {theirs} {b:,.1f}, ratio {a / b:.3f}")
+    ratio = of_ratio(*found)
+    assert ratio is not None
+    return ratio
+
+
+def _rate(name: str, workload: Workload, connections: int, seconds: float, started: ExitStack) -> Callable[[], float]:
+    """A function that measures answers a second once more; the server is started now."""
+    if name in LIMITS:
+        return lambda: limit.measure(workload.name, workload.bodies, LIMITS[name], seconds)
+    target = started.enter_context(stacks.of(workload.name)[name].serving(workload))
+
+    def rate() -> float:
+        result = closed_loop(target, connections, seconds, 1.0, workload.is_right)
+        if result.errors or result.wrong:
+            raise NotReadyError(f"{name}: {result.errors} errors, {result.wrong} wrong answers in the sample")
+        return result.rate
+
+    return rate

@@ -1,0 +1,40 @@
+"""`python -m benchmarks.peers [NAMES]` installs the peers, each in its own virtual environment."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NAMES = sorted(path.parent.name for path in HERE.glob("*/requirements.txt"))
+
+
+def install(name: str) -> bool:
+    """Whether it worked; pip says why not. torch is several GB, so it is borrowed from Marina's environment."""
+    folder = HERE / name / ".venv"
+    pip: list[str | Path] = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "-r",
+        HERE / name / "requirements.txt",
+    ]
+    commands: list[list[str | Path]] = [[sys.executable, "-m", "venv", folder], pip]
+    for command in commands:
+        if subprocess.run(command, check=False).returncode:
+            return False
+    # A .pth file puts a folder at the end of sys.path: whatever the peer has itself comes first.
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "zz-marina.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return True
+
+
+def main() -> None:
+    failed = [name for name in sys.argv[1:] or NAMES if not install(name)]
+    sys.exit(f"not installed: {', '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

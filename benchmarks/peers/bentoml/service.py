@@ -1,0 +1,40 @@
+"""BentoML's services around the tuned models. A batched endpoint takes and gives lists, even of one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from benchmarks.networks import tuned
+
+SERVICE = {
+    "workers": int(os.environ.get("BENCH_WORKERS", "1")),
+    "traffic": {"timeout": 60},
+    "logging": {"access": {"enabled": False}},
+}
+BATCH = {"batchable": True, "max_batch_size": 8, "max_latency_ms": 1000}
+
+
+@bentoml.service(name="w1", **SERVICE)
+class W1:
+    """JPEGs as parts of a form."""
+
+    def __init__(self) -> None:
+        self.model: Any = tuned("W1")
+
+    @bentoml.api(**BATCH)
+    def predict(self, images: list[Path]) -> list[dict[str, Any]]:
+        return self.model.predict([image.read_bytes() for image in images])
+
+
+@bentoml.service(name="w2", **SERVICE)
+class W2:
+    """Rows of numbers."""
+
+    def __init__(self) -> None:
+        self.model: Any = tuned("W2")
+
+    @bentoml.api(**BATCH)
+    def predict(self, features: list[list[float]]) -> list[dict[str, Any]]:
+        return self.model.predict(features)

@@ -1,0 +1,25 @@
+"""MLServer: an inference worker a core, adaptive batches of up to 8. `server.py W1|W2 PORT`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.machine import cores
+
+
+def main(workload: str, port: int) -> None:
+    """Write MLServer's two settings files into the working directory, and become `mlserver start`."""
+    server = {"host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
+    server |= {"parallel_workers": cores(), "debug": False, "metrics_endpoint": None, "gzip_enabled": False}
+    model = {"name": "bench", "implementation": "model.Bench", "max_batch_size": 8, "max_batch_time": 0.001}
+    Path("settings.json").write_text(json.dumps(server))
+    Path("model-settings.json").write_text(json.dumps(model))
+    os.environ |= {"BENCH_WORKLOAD": workload}
+    os.environ["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    python = Path(sys.executable)
+    os.execv(python, [str(python), str(python.with_name("mlserver")), "start", "."])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,40 @@
+"""Ray Serve: a replica a core, batches of up to 8. `server.py W1|W2 PORT`."""
+
+import signal
+import sys
+
+import ray
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import Response
+
+from benchmarks.machine import cores
+from benchmarks.networks import tuned
+
+
+@serve.deployment(num_replicas=cores(), max_ongoing_requests=64)
+class Bench:
+    """One replica."""
+
+    def __init__(self, workload: str) -> None:
+        self.model = tuned(workload)
+
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
+    async def answer(self, bodies: list[bytes]) -> list[bytes]:
+        return self.model.answer(bodies)
+
+    async def __call__(self, request: Request) -> Response:
+        return Response(await self.answer(await request.body()), media_type="application/json")
+
+
+def main(workload: str, port: int) -> None:
+    """Logical CPUs are plenty, so that the proxy and the controller need not compete with the replicas for them."""
+    ray.init(num_cpus=cores() + 2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    serve.start(http_options={"host": "127.0.0.1", "port": port, "access_log": False})
+    serve.run(Bench.bind(workload), name="bench", route_prefix="/predict")
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,47 @@
+"""Triton by way of pytriton: an instance a core, dynamic batches of up to 8. `server.py W1|W2 PORT`."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from pytriton.decorators import batch
+from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
+from pytriton.triton import Triton, TritonConfig
+
+from benchmarks.machine import cores
+from benchmarks.networks import tuned
+
+
+class Infer:
+    """An instance; each has a process of its own, where the model is loaded at the first call."""
+
+    def __init__(self, workload: str) -> None:
+        self.workload = workload
+        self.model: Any = None
+
+    @batch
+    def __call__(self, body: Any) -> dict[str, Any]:
+        if self.model is None:
+            self.model = tuned(self.workload)
+        replies = self.model.answer([bytes(row[0]) for row in body])
+        return {"reply": np.array([[reply] for reply in replies], dtype=object)}
+
+
+def main(workload: str, port: int) -> None:
+    """Batches wait 1 ms at most; metrics and gRPC are off, a thread a connection reads HTTP."""
+    config = TritonConfig(
+        http_address="127.0.0.1", http_port=port, http_thread_count=4, allow_grpc=False, allow_metrics=False
+    )
+    with Triton(config=config) as triton:
+        triton.bind(
+            model_name="bench",
+            infer_func=[Infer(workload) for _ in range(cores())],
+            inputs=[Tensor(name="body", dtype=bytes, shape=(1,))],
+            outputs=[Tensor(name="reply", dtype=bytes, shape=(1,))],
+            config=ModelConfig(max_batch_size=8, batcher=DynamicBatcher(max_queue_delay_microseconds=1000)),
+        )
+        triton.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

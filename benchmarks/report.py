@@ -1,0 +1,100 @@
+"""Records -> JSON, a Markdown table a workload, and plots."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.campaign import LIMITS, P99_BOUND, Plan
+from benchmarks.intervals import Interval, of_median, of_ratio
+from benchmarks.records import Records
+
+STOCK, OURS = "torchserve", ("marina", "marina-envoy")
+NOT_PEERS = {*OURS, *LIMITS, STOCK, "noop"}
+
+
+def write(plan: Plan, records: Records, machine: dict[str, Any], folder: Path) -> str:
+    """report.md, report.json and PNG plots in `folder`; returns the Markdown."""
+    from benchmarks import plots  # imports matplotlib
+
+    sections = [_machine(machine), *(_workload(plan, records, name) for name in plan.workloads), _open(records)]
+    text = "\n".join(["# Side by side", "", *sections])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(text)
+    rows = [{**vars(step), **values} for step, values in records.found.items()]
+    (folder / "report.json").write_text(json.dumps({"machine": machine, "measurements": rows}, indent=1))
+    plots.draw(records, plan.workloads, folder)
+    return text
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    flags = ", ".join(facts["flags"])
+    head = f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB, {facts['system']}"
+    return f"{head}\n\nFlags: {flags}. Versions: {versions}.\n"
+
+
+def _workload(plan: Plan, records: Records, workload: str) -> str:
+    """Rates, latencies and ratios of every stack, the fastest at the middle concurrency first."""
+    loads = list(plan.concurrencies)
+    middle = 16 if 16 in loads else loads[-1]
+    closed = records.by_round(workload, "closed", middle)
+    limits = records.by_round(workload, "limit", 0)
+    peers = {name: of_median(list(rounds.values())).median for name, rounds in closed.items() if name not in NOT_PEERS}
+    best = max(peers, key=peers.__getitem__, default="")
+    against = {"stock": closed.get(STOCK, {}), "limit": limits.get("limit", {}), "best peer": closed.get(best, {})}
+    heads = [*(f"c{load}, answers/s" for load in loads), f"p50 at c{middle}, ms", f"p99 at c{middle}, ms"]
+    heads += [f"c{middle} / {name}{f' ({best})' if name == 'best peer' and best else ''}" for name in against]
+    rows = []
+    for name in sorted(closed, key=lambda name: -of_median(list(closed[name].values())).median):
+        cells = [_cell(records.by_round(workload, "closed", load).get(name, {}).values()) for load in loads]
+        for quantile in ("p50", "p99"):
+            seconds = records.by_round(workload, "closed", middle, quantile).get(name, {}).values()
+            cells.append(_cell(1000 * value for value in seconds))
+        cells += [_ratio(of_ratio(closed[name], other)) for other in against.values()]
+        rows.append([name, *cells])
+    lines = [f"## {workload}", "", *_table(["stack", *heads], rows), ""]
+    for name, rounds in limits.items():
+        lines.append(f"In-process {name}, batch {LIMITS[name]}: {_cell(rounds.values())} answers/s.")
+    faults = {name: records.why_failed(workload, name) for name in plan.stacks}
+    lines += [f"Not measured: {name}: `{' '.join(why.split())[:300]}`" for name, why in faults.items() if why]
+    lines += _wrong(records, workload)
+    return "\n\n".join(["\n".join(lines[: len(rows) + 5]), *lines[len(rows) + 5 :]]) + "\n"
+
+
+def _wrong(records: Records, workload: str) -> list[str]:
+    """A line for each measurement whose answers were not all right: its rate is no rate."""
+    return [
+        f"**{step.stack} c{step.load}, round {step.round + 1}: {values['errors']} errors, {values['wrong']} wrong.**"
+        for step, values in records.found.items()
+        if step.workload == workload and (values.get("errors") or values.get("wrong"))
+    ]
+
+
+def _open(records: Records) -> str:
+    """MLPerf LoadGen on W1."""
+    limits = records.by_round("W1", "limit", 0).get("limit", {})
+    bests, offline = records.by_round("W1", "server", 0, "best"), records.by_round("W1", "offline", 0)
+    if not bests:
+        return ""
+    head = ["stack", f"highest rate with p99 <= {1000 * P99_BOUND:.0f} ms", "of the limit", "Offline, answers/s"]
+    middle = of_median(list(limits.values())).median if limits else float("nan")
+    rows = [
+        [name, f"{rounds[0]:,.1f}", f"{rounds[0] / middle:.2f}", _cell(offline.get(name, {}).values())]
+        for name, rounds in sorted(bests.items(), key=lambda pair: -pair[1][0])
+    ]
+    return "\n".join(["## W1, open loop (MLPerf LoadGen)", "", *_table(head, rows), ""])
+
+
+def _cell(values: Iterable[float]) -> str:
+    values = list(values)
+    return of_median(values).text() if values else ""
+
+
+def _ratio(found: Interval | None) -> str:
+    return found.text(".2f") if found else ""
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]

@@ -1,0 +1,103 @@
+"""Everything that is measured, by name: `python -m benchmarks.stacks NAME W1` starts one and measures it once."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from benchmarks import torchserve, workloads
+from benchmarks.client import closed_loop
+from benchmarks.dialects import Dialect, batch_of_one, plain, v2, v2_binary
+from benchmarks.marina import Marina
+from benchmarks.networks import ROOT
+from benchmarks.processes import NotReadyError, await_ready, free_ports, running
+from benchmarks.wire import Target
+from benchmarks.workloads import IMAGES, ROWS, Workload
+
+PEERS = Path(__file__).parent / "peers"
+
+
+class Stack(Protocol):
+    """A server that can be started for a workload; while `serving`, it has answered rightly."""
+
+    def serving(self, workload: Workload) -> AbstractContextManager[Target]: ...
+
+
+@dataclass(frozen=True)
+class NoOp:
+    """Answers without looking: the head room of the client."""
+
+    @contextmanager
+    def serving(self, workload: Workload) -> Iterator[Target]:
+        with TemporaryDirectory(prefix="bench-") as name:
+            (port,) = free_ports(1)
+            command: list[str | Path] = [sys.executable, "-m", "benchmarks.standin", str(port)]
+            with running(command, Path(name), {"PYTHONPATH": str(ROOT)}) as process:
+                target = plain("/").target(workload, port)
+                await_ready(process, Path(name), target, Workload("W2", "", workload.bodies, [1.0] * IMAGES * ROWS))
+                yield target
+
+
+@dataclass(frozen=True)
+class Peer:
+    """peers/<name>/server.py, started as `server.py W1 PORT` by the Python of its own virtual environment."""
+
+    name: str
+    dialect: Dialect
+
+    @contextmanager
+    def serving(self, workload: Workload) -> Iterator[Target]:
+        python, (port,) = PEERS / self.name / ".venv" / "bin" / "python", free_ports(1)
+        if not python.exists():
+            raise NotReadyError(f"not installed: python -m benchmarks.peers {self.name}")
+        with TemporaryDirectory(prefix="bench-") as name:
+            command: list[str | Path] = [python, PEERS / self.name / "server.py", workload.name, str(port)]
+            with running(command, Path(name), {"PYTHONPATH": str(ROOT)}) as process:
+                target = self.dialect.target(workload, port)
+                await_ready(process, Path(name), target, workload)
+                yield target
+
+
+def of(workload: str) -> Mapping[str, Stack]:
+    """The stacks of W1 or W2 by name. What batching helps is batched; W2 is small enough to try both."""
+    tuned: dict[str, Stack] = (
+        {"torchserve-tuned": torchserve.tuned(batch=8)}
+        if workload == "W1"
+        else {
+            "torchserve-tuned": torchserve.tuned(batch=1, workers=1),
+            "torchserve-tuned-batch8": torchserve.tuned(batch=8, workers=1),
+        }
+    )
+    return {
+        "marina": Marina(through_envoy=False),
+        "marina-envoy": Marina(through_envoy=True),
+        "torchserve": torchserve.TorchServe(),
+        **tuned,
+        "fastapi": Peer("fastapi", plain("/predict")),
+        "litserve": Peer("litserve", plain("/predict")),
+        "triton": Peer("triton", v2_binary("/v2/models/bench/infer")),
+        "mlserver": Peer("mlserver", v2("/v2/models/bench/infer")),
+        "bentoml": Peer("bentoml", batch_of_one("/predict")),
+        "ray": Peer("ray", plain("/predict")),
+        "noop": NoOp(),
+    }
+
+
+def main(name: str, which: str, seconds: float = 5) -> None:
+    workload = workloads.load(which)
+    with of(which)[name].serving(workload) as target:
+        for concurrency in (1, 16, 32):
+            found = closed_loop(target, concurrency, seconds, 2, None if name == "noop" else workload.is_right)
+            p50, p99 = (1e3 * found.quantile(q) for q in (0.5, 0.99))
+            faults = f"{found.errors} errors, {found.wrong} of {len(found.bodies)} checked wrong"
+            print(
+                f"{name} {which} c{concurrency}: {found.rate:,.1f}/s p50 {p50:.1f} p99 {p99:.1f} ms, {faults}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

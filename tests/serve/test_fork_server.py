@@ -1,0 +1,239 @@
+"""The fork server by itself: a child is like a Python of its own to what it runs, and gone when its shim is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serving.settings import ROOT
+from tests.serve.bundle import eventually
+
+pytestmark = [
+    pytest.mark.serve,
+    pytest.mark.skipif(sys.platform != "linux", reason="no fork server elsewhere than on Linux"),
+]
+
+
+@dataclass
+class Rig:
+    """A fork server, and a folder with a script that takes the place of TorchServe's worker."""
+
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "f.sock"
+
+    @contextmanager
+    def server(self) -> Iterator[subprocess.Popen]:
+        with subprocess.Popen([sys.executable, "-m", "serving.forks.server", self.socket], cwd=ROOT) as server:
+            try:
+                yield server
+            finally:
+                server.kill()
+
+    def shim(self, code: str, folder: Path | None = None, **environment: str) -> subprocess.Popen:
+        """A shim whose worker runs `code` with the folder as its working directory and PYTHONPATH, as TorchServe
+        starts workers."""
+        folder = folder or self.folder
+        script = folder / "ts" / "model_service_worker.py"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(textwrap.dedent(code))
+        arguments = ("--sock-type", "unix", "--sock-name", folder / ".ts.sock.9001")
+        python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", self.socket]
+        environment = {**os.environ, "PYTHONPATH": f"{folder}:", **environment}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*python, script, *arguments], cwd=folder, env=environment, text=True, **pipes)
+
+    def run(self, code: str, folder: Path | None = None, **environment: str) -> tuple[str, str, int]:
+        """Output, errors and exit code of a worker that ends by itself."""
+        process = self.shim(code, folder, **environment)
+        return *process.communicate("typed", timeout=120), process.returncode
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("f"))
+    with rig.server():
+        yield rig
+
+
+FOUND = """
+import json, locale, os, signal, sys, tempfile, threading
+ts = os.path.dirname(os.path.realpath(__file__))
+umask = os.umask(0)
+print(json.dumps({
+    "argv": sys.argv, "name": __name__, "main": sys.modules["__main__"].__dict__ is globals(),
+    "path": [folder for folder in sys.path if folder != ts], "folder": os.getcwd(), "temporary": tempfile.gettempdir(),
+    "environment": {name: value for name, value in os.environ.items() if name != "_"},
+    "stdin": sys.stdin.read(), "umask": umask, "locale": locale.setlocale(locale.LC_ALL),
+    "handlers": [str(signal.getsignal(each)) for each in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE)],
+    "blocked": [str(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
+    "wakeup": signal.set_wakeup_fd(-1), "tasks": len(os.listdir("/proc/self/task")),
+    "threads": threading.active_count(),
+    "ours": sorted(set(sys.modules) & {"serving", "serving.forks", "handlers", "models", "archive"}),
+}))
+"""
+
+
+def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
+    output, errors, code = rig.run(FOUND, tmp_path, NAME="with an = and a \udce9", TMPDIR=str(tmp_path))
+    assert code == 0, errors
+    command = [sys.executable, tmp_path / "ts" / "model_service_worker.py", *json.loads(output)["argv"][1:]]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path}:",
+        "NAME": "with an = and a \udce9",
+        "TMPDIR": str(tmp_path),
+    }
+    fresh = subprocess.run(command, cwd=tmp_path, env=environment, input="typed", capture_output=True, text=True)
+    assert json.loads(output) == json.loads(fresh.stdout)
+    assert json.loads(output)["path"][0] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "said"),
+    [
+        ("pass", 0, ""),
+        ("import sys; sys.exit()", 0, ""),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit('why')", 1, "why"),
+        ("raise ValueError('why')", 1, "ValueError: why"),
+        ("import os; os._exit(7)", 7, ""),
+        ("import os; os.kill(os.getpid(), 9)", 137, ""),
+        ("import os; os.kill(os.getpid(), 11)", 139, ""),
+    ],
+)
+def test_the_shim_ends_as_the_child(rig: Rig, code: str, expected: int, said: str):
+    output, errors, returned = rig.run(f"print('said', end='', flush=True)\n{code}")
+    assert (output, returned) == ("said", expected)
+    assert said in errors
+
+
+def test_each_child_has_random_numbers_of_its_own(rig: Rig):
+    code = "import random, numpy, torch; print(random.random(), numpy.random.rand(), float(torch.rand(1)))"
+    drawn = [rig.run(code)[0].split() for _ in range(2)]
+    assert len({*drawn[0], *drawn[1]}) == 6, drawn
+
+
+@pytest.mark.parametrize("name", ["handlers", "models", "serving", "archive"])
+def test_an_import_finds_what_the_archive_brings(rig: Rig, tmp_path: Path, name: str):
+    code = f"import {name}; print({name}.__file__)"
+    assert f"ModuleNotFoundError: No module named '{name}'" in rig.run(code, tmp_path)[1]
+    brought = tmp_path / name / "__init__.py"
+    brought.parent.mkdir()
+    brought.touch()
+    assert rig.run(code, tmp_path)[0].strip() == str(brought)
+
+
+def test_what_workers_need_is_there_before_the_fork(rig: Rig):
+    code = """
+    import sys
+    import jieba
+    print({"torch", "torchvision", "captum.attr", "safetensors.torch", "orjson", "ts.service"} - set(sys.modules))
+    print(jieba.dt.initialized)
+    """
+    assert rig.run(code)[0].split("\n")[:2] == ["set()", "True"]
+
+
+def before_fork(code: str) -> subprocess.CompletedProcess[str]:
+    """What the server does before it forks, after `code`."""
+    program = f"import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from serving.forks import server\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False
+    )
+
+
+def test_nothing_asks_for_cuda_before_the_fork():
+    """To ask whether there is a GPU already opens the driver, which no fork survives."""
+    asks = "import torch\ndef asked(*_): os._exit(9)\ntorch.cuda.is_available = torch._C._cuda_getDeviceCount = asked\n"
+    done = before_fork(asks + "server.preload(); server.check()")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "2 threads"),
+        ("import torch; torch.cuda.is_initialized = lambda: True", "CUDA was initialised"),
+    ],
+)
+def test_the_server_refuses_to_fork_what_would_break(code: str, why: str):
+    done = before_fork(f"{code}\nserver.check()")
+    assert f"RuntimeError: {why}" in done.stderr
+
+
+def pid_of(shim: subprocess.Popen) -> int:
+    """Of the child, which says it first."""
+    return int(shim.stdout.readline())
+
+
+PID = "import os, sys, time; print(os.getpid(), flush=True)\n"
+# A loop in C that neither lets go of the interpreter's lock nor looks at signals.
+BUSY = PID + "import itertools; sum(itertools.repeat(1))"
+
+
+def test_a_child_dies_with_its_shim_whatever_it_does(rig: Rig):
+    with rig.shim(BUSY) as shim:
+        pid = pid_of(shim)
+        assert psutil.Process(pid).name() == "worker-9001"
+        shim.kill()
+        eventually(lambda: not psutil.pid_exists(pid), "the child is gone, and no zombie")
+
+
+def test_many_at_once_and_none_is_left(rig: Rig):
+    shims = [rig.shim("import os, sys; sys.exit(int(os.environ['CODE']))", CODE=str(code)) for code in range(12)]
+    assert [shim.communicate(timeout=120) and shim.returncode for shim in shims] == list(range(12))
+    with rig.shim(BUSY) as shim:
+        pid = pid_of(shim)
+        server = psutil.Process(pid).parent()
+        assert server.num_threads() == 1
+        assert [each.pid for each in server.children()] == [pid]
+        shim.kill()
+        eventually(lambda: not server.children(), "no child, and no zombie")
+
+
+def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Path):
+    rig = Rig(tmp_path)
+    late = rig.shim(PID + "time.sleep(1000)")  # before there is a server
+    with rig.server() as server, late:
+        killed, ends = pid_of(late), rig.shim(PID + "sys.stdin.read(); sys.exit(5)")
+        ending = pid_of(ends)
+        assert {psutil.Process(pid).ppid() for pid in (killed, ending)} == {server.pid}
+        server.kill()
+        server.wait()
+        with rig.server() as successor, rig.shim(BUSY) as busy:
+            assert psutil.Process(pid_of(busy)).ppid() == successor.pid
+            os.kill(killed, signal.SIGKILL)
+            assert late.wait(60) == 137  # though nobody could tell its shim
+            assert ends.poll() is None
+            ends.stdin.close()
+            assert ends.wait(60) == 5
+            busy.kill()
+
+
+def test_without_a_server_the_real_python_runs(tmp_path: Path):
+    shim = Rig(tmp_path).shim(
+        "import sys; print(sys.flags.isolated, sys.argv[1:2], len(sys.modules) < 500); sys.exit(4)"
+    )
+    output, errors = shim.communicate(timeout=120)
+    assert (output, shim.returncode) == ("0 ['--sock-type'] True\n", 4)
+    assert "no fork server for 10 s" in errors
+
+
+def test_other_scripts_run_with_the_real_python(rig: Rig, tmp_path: Path):
+    script = tmp_path / "metric_collector.py"
+    script.write_text("import os, sys; print(os.getpid(), sys.argv[1:], sys.stdin.read(), sys.flags.isolated)")
+    python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", rig.socket]
+    for command in ([script, "--gpu", "0"], ["-c", script.read_text(), "--gpu", "0"]):
+        process = subprocess.Popen([*python, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.communicate("in")[0] == f"{process.pid} ['--gpu', '0'] in 0\n"
