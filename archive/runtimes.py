@@ -81,7 +81,7 @@ def build(card: dict[str, Any], weights: Path, content: Path) -> dict[str, Any]:
     file, open_program = BUILT[kind]
     BUILDERS[kind](eager, batch, most, content / file)
     try:
-        run = open_program(content / file)
+        run = open_program(content / file, serving["precision"])
     except ImportError as fault:
         raise RefusedError(f"runtime={kind!r}: {fault}") from fault
     eager = Eager(handler.network, handler.device, serving["precision"], serving["channels_last"])

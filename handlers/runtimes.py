@@ -13,14 +13,14 @@ from handlers.fast import Eager, Run
 logger = logging.getLogger(__name__)
 
 
-def aotinductor(file: Path) -> Run:
-    """A program compiled for this kind of processor (AOTInductor)."""
+def aotinductor(file: Path, _precision: str) -> Run:
+    """A program compiled for this kind of processor (AOTInductor); its precision was compiled in."""
     loaded: Run = torch._inductor.aoti_load_package(str(file))
     return loaded
 
 
-def onnxruntime(file: Path) -> Run:
-    """Raises ImportError without onnxruntime."""
+def onnxruntime(file: Path, _precision: str) -> Run:
+    """In float32. Raises ImportError without onnxruntime."""
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
@@ -30,17 +30,18 @@ def onnxruntime(file: Path) -> Run:
     return lambda batch: torch.from_numpy(session.run(None, {name: batch.numpy()})[0])
 
 
-def openvino(file: Path) -> Run:
-    """Raises ImportError without openvino; it reads ONNX, and chooses bfloat16 by itself where that is fast."""
+def openvino(file: Path, precision: str) -> Run:
+    """In the card's precision, where the processor has it. Raises ImportError without openvino."""
     import openvino as runtime
 
     hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
+    hints["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[precision]
     model = runtime.Core().compile_model(str(file), "CPU", hints)
     return lambda batch: torch.from_numpy(model(batch.numpy())[0])
 
 
 # By the name in the card: the file that the archive brings, and what runs it.
-BUILT: dict[str, tuple[str, Callable[[Path], Run]]] = {
+BUILT: dict[str, tuple[str, Callable[[Path, str], Run]]] = {
     "compile": ("program.pt2", aotinductor),
     "onnxruntime": ("program.onnx", onnxruntime),
     "openvino": ("program.onnx", openvino),
@@ -75,7 +76,7 @@ def load(network: nn.Module, device: torch.device, card: Mapping[str, Any], fold
         return eager
     file, open_program = BUILT[serving["runtime"]]
     try:
-        return Checked(open_program(folder / file), built["shape"], built["most"])
+        return Checked(open_program(folder / file, serving["precision"]), built["shape"], built["most"])
     except (ImportError, OSError, RuntimeError) as fault:
         logger.warning("%s runs eager, not by %s: %s", card["name"], serving["runtime"], fault)
         return eager

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers.codecs.image import MAX_PIXELS, ImageCodec, open_image, png
+from handlers.codecs import image as image_module
+from handlers.codecs.image import MAX_PIXELS, ImageCodec, open_image, plain_jpeg, png
 from handlers.errors import BadRequest
 from tests.samples import bomb, picture
 
@@ -79,7 +80,10 @@ def test_an_image_of_the_right_size_is_not_touched():
 
 def test_normalize_is_the_textbook_formula_for_one_image_and_for_a_batch():
     pixels = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 2)
-    assert GREY.normalize(pixels).flatten().tolist() == [-1.0, 1.0]
+    assert GREY.normalize(pixels).flatten().tolist() == pytest.approx([-1.0, 1.0], abs=1e-6)
+    bright = torch.tensor([51, 102, 204], dtype=torch.uint8).view(3, 1, 1)
+    uneven = ImageCodec(size=1, channels=3, mean=(0.2, 0.3, 0.4), std=(0.5, 0.1, 0.2))
+    assert uneven.normalize(bright).flatten().tolist() == pytest.approx([0.0, 1.0, 2.0], abs=1e-6)
     assert GREY.normalize(pixels.unsqueeze(0)).shape == (1, 1, 1, 2)
 
 
@@ -102,3 +106,46 @@ def test_a_file_that_is_cut_short_is_refused(kind, cut):
     data = picture(kind=kind)
     with pytest.raises(BadRequest):
         open_image(data[: len(data) - len(data) * cut // 310])
+
+
+def photo(width=500, height=375):
+    """A picture with edges and shades, as JPEG."""
+    across, down = torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy")
+    shades = torch.stack([across * 255 // width, down * 255 // height, (across // 20 + down // 20) % 2 * 200])
+    buffer = io.BytesIO()
+    Image.fromarray(shades.permute(1, 2, 0).byte().numpy()).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("codec", [CODEC, GREY])
+def test_the_fast_decoder_of_jpegs_sees_what_pillow_sees(codec, monkeypatch):
+    data = photo()
+    fast = codec.pixels(data).int()
+    monkeypatch.setattr(image_module, "plain_jpeg", lambda *_: None)
+    slow = codec.pixels(data).int()
+    assert (fast - slow).abs().max() <= 2
+    assert fast.float().std() > 20
+
+
+def test_what_only_pillow_can_judge_is_left_to_it():
+    data = photo()
+    assert plain_jpeg(data, 3) is not None
+    assert plain_jpeg(data[:-2], 3) is None  # cut short
+    assert plain_jpeg(solid("CMYK", (0, 255, 255, 0), "JPEG"), 3) is None
+    assert plain_jpeg(solid("RGB", (1, 2, 3), "PNG"), 3) is None
+    assert plain_jpeg(data[:300] + data[-2:], 3) is None
+    with pytest.raises(BadRequest, match="pixels"):
+        plain_jpeg(solid("L", 0, "JPEG", size=(9000, 9000)), 1)
+
+
+def test_the_shorter_side_is_scaled_then_the_middle_cut_out():
+    codec = ImageCodec(size=8, channels=1, mean=(0.5,), std=(0.5,), resize=16)
+    white_middle = Image.new("L", (64, 32))
+    white_middle.paste(255, (24, 8, 40, 24))  # the middle 16 x 16 of 32, so 8 x 8 of 16
+    buffer = io.BytesIO()
+    white_middle.save(buffer, "PNG")
+    assert codec.pixels(buffer.getvalue())[0, 1:-1, 1:-1].min() == 255
+
+
+def test_a_strip_of_a_million_pixels_costs_a_square_of_its_width():
+    assert GREY.pixels(solid("L", 7, "PNG", size=(1_000_000, 2))).unique().tolist() == [7]

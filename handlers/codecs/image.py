@@ -5,6 +5,7 @@ import binascii
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,12 +93,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class ImageCodec:
-    """A square of `size` pixels in 1 (grey) or 3 (RGB) `channels`; `mean` and `std` are of values in 0..1."""
+    """A square of `size` pixels in 1 (grey) or 3 (RGB) `channels`, cut from the middle after the shorter side was
+    scaled to `resize` pixels (`size`, where it is None); `mean` and `std` are of values in 0..1.
+    """
 
     size: int
     channels: int
     mean: Sequence[float]
     std: Sequence[float]
+    resize: int | None = None
 
     def pixels(self, data: bytes) -> Tensor:
         """The bytes of an image file -> (C, size, size) of uint8: the shorter side is scaled, the middle is cut out."""
@@ -105,17 +109,23 @@ class ImageCodec:
         if image is None:
             array = np.array(open_image(data).convert("L" if self.channels == 1 else "RGB"))
             image = torch.from_numpy(array).reshape(*array.shape[:2], self.channels).permute(2, 0, 1)
-        side = min(image.shape[1:])
+        # Cut first: a long strip, scaled whole, would need more memory than there is.
+        side, scaled = min(image.shape[1:]), self.resize or self.size
         square = center_crop(image, [side, side])
-        if side == self.size:
-            return square.contiguous()
-        return resize(square, [self.size, self.size], antialias=True).contiguous()
+        if side != scaled:
+            square = resize(square, [scaled, scaled], antialias=True)
+        return center_crop(square, [self.size, self.size]).contiguous()
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """(..., C, H, W) of uint8 -> the same shape of float32, each channel with about zero mean and unit variance."""
-        mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1)
-        return (pixels.float() / 255 - mean) / std
+        scale, shift = (constant.to(pixels.device) for constant in self._line)
+        return torch.addcmul(shift, pixels, scale)  # in one pass over the pixels
+
+    @cached_property
+    def _line(self) -> tuple[Tensor, Tensor]:
+        """(x / 255 - mean) / std as x * scale + shift, each (C, 1, 1)."""
+        mean, std = (torch.tensor(moment).view(-1, 1, 1) for moment in (self.mean, self.std))
+        return 1 / (255 * std), -mean / std
 
 
 def png(pixels: Tensor) -> bytes:

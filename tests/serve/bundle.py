@@ -22,7 +22,14 @@ from serving.management import Keys
 from serving.settings import Settings
 
 HERE = Path(__file__).parent
-CONFIG = "maxBatchDelay: 1\nbatchSize: {batch}\nresponseTimeout: 20\nstartupTimeout: 60\nmaxWorkers: 4\nminWorkers: {workers}\n"
+CONFIG = """\
+maxBatchDelay: {delay}
+batchSize: {batch}
+responseTimeout: 20
+startupTimeout: 60
+maxWorkers: 4
+minWorkers: {workers}
+"""
 
 
 def dummy(
@@ -32,6 +39,7 @@ def dummy(
     version: str = "1.0",
     *,
     batch: int = 1,
+    delay: int = 1,
     workers: int = 1,
     broken: bool = False,
     errors: float = 0,
@@ -46,7 +54,7 @@ def dummy(
         ),
         "example.json": '{"canary": true}',
         "behaviour.json": json.dumps({"errors": errors, "seconds": seconds}),
-        "model-config.yaml": CONFIG.format(batch=batch, workers=workers),
+        "model-config.yaml": CONFIG.format(batch=batch, delay=delay, workers=workers),
         **({"broken.txt": ""} if broken else {}),
     }
     for file, text in files.items():

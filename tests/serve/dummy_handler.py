@@ -35,6 +35,7 @@ class DummyHandler:
                         "version": self.manifest["modelVersion"],
                         "length": len(body),
                         "pid": os.getpid(),
+                        "batch": len(rows),
                         "request_id": context.get_request_header(index, "x-request-id"),
                         "explain": context.get_request_header(index, "explain") == "True",
                     }

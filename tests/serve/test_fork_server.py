@@ -35,7 +35,8 @@ class Rig:
 
     @contextmanager
     def server(self) -> Iterator[subprocess.Popen]:
-        with subprocess.Popen([sys.executable, "-m", "serving.forks.server", self.socket], cwd=ROOT) as server:
+        command = [sys.executable, "-m", "serving.forks.server", self.socket]
+        with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as server:
             try:
                 yield server
             finally:
@@ -209,7 +210,7 @@ def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Pat
         killed, ends = pid_of(late), rig.shim(PID + "sys.stdin.read(); sys.exit(5)")
         ending = pid_of(ends)
         assert {psutil.Process(pid).ppid() for pid in (killed, ending)} == {server.pid}
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # as the supervisor does
         server.wait()
         with rig.server() as successor, rig.shim(BUSY) as busy:
             assert psutil.Process(pid_of(busy)).ppid() == successor.pid

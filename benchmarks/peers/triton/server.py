@@ -1,6 +1,8 @@
 """Triton by way of pytriton: an instance a core, dynamic batches of up to 8. `server.py W1|W2 PORT`."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,13 @@ class Infer:
 
 
 def main(workload: str, port: int) -> None:
-    """Batches wait 1 ms at most; metrics and gRPC are off, a thread a connection reads HTTP."""
+    """Batches wait 1 ms at most; metrics and gRPC are off."""
+    # Tensors go by socket: its shared memory fails where Python is newer than the 3.11 that Triton is linked with.
+    os.environ["PYTRITON_NO_TENSORSTORE"] = "1"
     config = TritonConfig(
         http_address="127.0.0.1", http_port=port, http_thread_count=4, allow_grpc=False, allow_metrics=False
     )
-    with Triton(config=config) as triton:
+    with Triton(config=config, workspace=Path.cwd() / "workspace") as triton:
         triton.bind(
             model_name="bench",
             infer_func=[Infer(workload) for _ in range(cores())],
