@@ -5,15 +5,13 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from socket import IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_NODELAY, create_connection
-from socket import socket as Socket
 
 import numpy as np
 
-from benchmarks.wire import BrokenReplyError, Target, split
+from benchmarks.connection import Connection
+from benchmarks.wire import BrokenReplyError, Target
 
 KEPT_BODIES, STRIDE = 256, 997
-RECEIVE, SEND_BUFFER = 1 << 16, 1 << 19
 
 
 @dataclass
@@ -34,50 +32,6 @@ class Result:
     def quantile(self, q: float) -> float:
         """Latency in seconds; NaN without an answer."""
         return float(np.quantile(self.latencies, q)) if self.latencies else float("nan")
-
-
-@dataclass
-class Connection:
-    """One keep-alive connection with at most one request under way."""
-
-    target: Target
-    number: int  # of the request that is under way, in target.requests
-    socket: Socket = field(init=False)
-    buffer: bytearray = field(default_factory=bytearray)
-    unsent: memoryview = field(default_factory=lambda: memoryview(b""))
-    since: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.connect()
-
-    def connect(self) -> None:
-        self.socket = create_connection((self.target.host, self.target.port), timeout=10)
-        self.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        self.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
-        self.socket.setblocking(False)
-
-    def ask(self) -> bool:
-        """Send the request; False if the socket took only a part, the rest of which `flush` sends."""
-        self.buffer.clear()
-        self.unsent = memoryview(self.target.requests[self.number])
-        self.since = time.perf_counter()
-        return self.flush()
-
-    def flush(self) -> bool:
-        """Send what the socket takes; True when nothing is left. Raises OSError if the server has hung up."""
-        try:
-            self.unsent = self.unsent[self.socket.send(self.unsent) :]
-        except BlockingIOError:
-            return False
-        return not self.unsent
-
-    def receive(self) -> tuple[int, bytes] | None:
-        """Status and body once the reply is whole. Raises BrokenReplyError, or OSError."""
-        part = self.socket.recv(RECEIVE)
-        if not part:
-            raise BrokenReplyError("hung up")
-        self.buffer += part
-        return split(self.buffer)
 
 
 class ClosedLoop:

@@ -23,7 +23,7 @@ def p99(rig: Rig, percent: float) -> float:
     """Seconds, of REQUESTS by a few clients; that many percent of them are copied to the hung candidate."""
     mirror = {"to": CANDIDATE, "percent": percent} if percent else None
     rig.publish(state(experiment(mirror=mirror).weighed({CONTROL: 100})))
-    seconds = []
+    seconds: list[float] = []
     for _ in range(REQUESTS // 100):
         replies = rig.ask([{}] * 100, timed=seconds)
         assert {reply.status for reply in replies} == {200}

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from benchmarks.client import Connection
+from benchmarks.connection import Connection
 from benchmarks.wire import BrokenReplyError, Target
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -59,6 +59,8 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
     left = psutil.wait_procs(family, timeout=seconds)[1]
     for each in left:
         each.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # children that were started meanwhile
     process.wait()
     psutil.wait_procs(left, timeout=seconds)
 

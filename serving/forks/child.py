@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, NoReturn
@@ -25,8 +26,15 @@ class Request(NamedTuple):
     descriptors: list[int]
 
 
+# TorchServe's worker by its file, and what runs in its place (serving/forks/worker.py): the server sets it before the
+# first fork, for it needs torch, and the child can't import it: our root is not on its path.
+stands_in: tuple[Path, Callable[[list[str]], int]] | None = None
+
+
 def work(argv: list[str]) -> None:
-    """The worker itself. What it needs of ours must have been imported before the fork: our root is not on the path."""
+    """Our own worker in place of TorchServe's; any other script as it is."""
+    if stands_in is not None and Path(argv[0]).resolve() == stands_in[0]:
+        sys.exit(stands_in[1](argv[1:]))
     runpy.run_path(argv[0], run_name="__main__")
 
 

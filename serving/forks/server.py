@@ -36,6 +36,11 @@ def preload() -> None:
     if pillow := sys.modules.get("PIL.Image"):
         pillow.init()  # the plugins of all formats
 
+    if stock := sys.modules.get("ts.model_service_worker"):
+        from serving.forks import worker  # torch comes with it: the server listens first
+
+        child.stands_in = (Path(str(stock.__file__)).resolve(), worker.main)
+
 
 def check() -> None:
     """Raises RuntimeError for what no fork survives: a second thread, which the child would lack, or CUDA's context."""

@@ -12,7 +12,6 @@ from benchmarks.machine import cores
 from benchmarks.networks import tuned
 
 
-@serve.deployment(num_replicas=cores(), max_ongoing_requests=64)
 class Bench:
     """One replica."""
 
@@ -31,7 +30,8 @@ def main(workload: str, port: int) -> None:
     """Logical CPUs are plenty, so that the proxy and the controller need not compete with the replicas for them."""
     ray.init(num_cpus=cores() + 2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port, "access_log": False})
-    serve.run(Bench.bind(workload), name="bench", route_prefix="/predict")
+    deployment = serve.deployment(Bench, num_replicas=cores(), max_ongoing_requests=64)
+    serve.run(deployment.bind(workload), name="bench", route_prefix="/predict")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     ray.shutdown()
 

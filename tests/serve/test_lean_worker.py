@@ -1,0 +1,119 @@
+"""Our worker speaks TorchServe's protocol: what it reads and answers is what TorchServe's own would."""
+
+import logging
+import socket
+import struct
+import threading
+from itertools import pairwise
+
+import psutil
+import pytest
+from ts.protocol.otf_message_handler import retrieve_msg
+
+from serving.forks import child, worker
+from serving.forks.worker import DisconnectedError, Reader, Seldom
+from tests.serve.bundle import Bundle
+
+REQUESTS = [
+    {"id": b"r-1", "headers": {b"x-a": b"1", b"accept": b""}, "parts": [(b"body", b"application/json", b'{"a": [1]}')]},
+    {"id": b"r-2", "headers": {}, "parts": [(b"body", b"text/plain; charset=utf-8", "好".encode())]},
+    {"id": b"r-3", "headers": {b"y": b"2"}, "parts": []},
+    {"id": b"r-4", "headers": {}, "parts": [(b"a", b"image/png", b"\xff" * 100_000), (b"b", b"", b"")]},
+    {"id": b"r-5", "headers": {}, "parts": [(b"body", b"application/json", b"{broken"), (b"c", b"text/x", b"\xff")]},
+]
+END = struct.pack("!i", -1)
+
+
+def field(data: bytes) -> bytes:
+    return struct.pack("!i", len(data)) + data
+
+
+def encoded(requests: list[dict]) -> bytes:
+    """The message that TorchServe would send for a batch."""
+    message = b"I"
+    for request in requests:
+        headers = b"".join(field(name) + field(value) for name, value in request["headers"].items())
+        parts = b"".join(field(name) + field(kind) + field(value) for name, kind, value in request["parts"])
+        message += field(request["id"]) + headers + END + parts + END
+    return message + END
+
+
+def read(message: bytes, reader) -> object:
+    """What `reader` makes of the message, which arrives in pieces of all sizes."""
+    ours, theirs = socket.socketpair()
+
+    def send():
+        cuts = sorted({0, 1, 2, 7, 50, 51, 1000, 70_000, len(message)})
+        for start, end in pairwise(cut for cut in cuts if cut <= len(message)):
+            theirs.sendall(message[start:end])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        return reader(ours)
+    finally:
+        thread.join()
+        ours.close()
+        theirs.close()
+
+
+def ours(connection: socket.socket) -> tuple[bytes, object]:
+    reader = Reader(connection)
+    return reader.take(1), reader.batch()
+
+
+@pytest.mark.parametrize("count", range(len(REQUESTS) + 1))
+def test_a_batch_is_read_as_torchserve_reads_it(count, caplog):
+    caplog.set_level(logging.CRITICAL)
+    message = encoded(REQUESTS[:count])
+    assert read(message, ours) == read(message, retrieve_msg)
+
+
+def test_a_message_to_load_is_read_as_torchserve_reads_it():
+    for gpu in (-1, 2):
+        numbers = struct.pack("!i", 16), struct.pack("!i", gpu)
+        message = b"L" + field(b"m") + field(b"/model") + numbers[0] + field(b"handler.py") + numbers[1] + field(b"")
+        message += b"\1"
+        assert read(message, lambda it: (Reader(it).take(1),)) == (b"L",)
+        assert read(message[1:], lambda it: Reader(it).load()) == read(message, retrieve_msg)[1]
+
+
+def test_half_a_message_is_the_end():
+    one, other = socket.socketpair()
+    other.sendall(encoded(REQUESTS[:1])[1:-8])
+    other.close()
+    with pytest.raises(DisconnectedError):
+        Reader(one).batch()
+    one.close()
+
+
+def test_a_gauge_is_told_seldom(monkeypatch):
+    told: list[tuple] = []
+    now = iter([0.0, 1.0, 1.05, 1.2])
+    monkeypatch.setattr(worker.time, "monotonic", lambda: next(now))
+    gauge = Seldom(type("Gauge", (), {"add_or_update": lambda _, *values: told.append(values)})())
+    for value in range(4):
+        gauge.add_or_update(value, ["m"])
+    assert told == [(0, ["m"]), (1, ["m"]), (3, ["m"])]
+
+
+@pytest.mark.serve
+@pytest.mark.parametrize("fork", ["true", "false"])
+def test_either_worker_gives_the_same_answers(instance: Bundle, fork):
+    """With and without the fork server, so with our worker and with TorchServe's."""
+    if not list(instance.settings.store.glob("alpha-*.mar")):
+        instance.pack("alpha", batch=4)
+    started = instance.run("start", MARINA_FORK=fork)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        body = {"a": "好"}
+        answer = instance.http.post("/predictions/alpha", json=body, headers={"x-request-id": "mine"}).json()
+        assert psutil.Process(answer["pid"]).name().startswith(child.NAME) == (fork == "true")
+        assert {**answer, "pid": 0} == {
+            "version": "1.0", "length": 1, "pid": 0, "batch": 1, "request_id": "mine", "explain": False,
+        }  # fmt: skip
+        assert instance.http.post("/predictions/alpha", content=b"12345").json()["length"] == 5
+        cards = instance.http.get("/v1/models").json()
+        assert [model["name"] for model in cards] == ["alpha"]
+    finally:
+        instance.do("stop")
