@@ -16,7 +16,7 @@ from benchmarks.records import Records
 
 REPORTS = Path("var/reports/bench")
 QUICK = os.environ.get("QUICK", "") not in {"", "0"}
-QUICK_STACKS = ("torchserve", "limit", "marina")
+QUICK_STACKS = ("noop", "torchserve", "limit", "marina")
 
 
 def main(

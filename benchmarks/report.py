@@ -10,7 +10,7 @@ from benchmarks.intervals import Interval, of_median, of_ratio
 from benchmarks.records import Records
 
 STOCK, OURS = "torchserve", ("marina", "marina-envoy")
-NOT_PEERS = {*OURS, *LIMITS, STOCK, "noop"}
+NOT_PEERS = {*OURS, *LIMITS, STOCK}
 
 
 def write(plan: Plan, records: Records, machine: dict[str, Any], folder: Path) -> str:
@@ -39,6 +39,7 @@ def _workload(plan: Plan, records: Records, workload: str) -> str:
     loads = list(plan.concurrencies)
     middle = 16 if 16 in loads else loads[-1]
     closed = records.by_round(workload, "closed", middle)
+    noop = closed.pop("noop", {})
     limits = records.by_round(workload, "limit", 0)
     peers = {name: of_median(list(rounds.values())).median for name, rounds in closed.items() if name not in NOT_PEERS}
     best = max(peers, key=peers.__getitem__, default="")
@@ -57,9 +58,19 @@ def _workload(plan: Plan, records: Records, workload: str) -> str:
     for name, rounds in limits.items():
         lines.append(f"In-process {name}, batch {LIMITS[name]}: {_cell(rounds.values())} answers/s.")
     faults = {name: records.why_failed(workload, name) for name in plan.stacks}
+    if noop:
+        lines.append(_headroom(noop, closed, middle))
     lines += [f"Not measured: {name}: `{' '.join(why.split())[:300]}`" for name, why in faults.items() if why]
     lines += _wrong(records, workload)
     return "\n\n".join(["\n".join(lines[: len(rows) + 5]), *lines[len(rows) + 5 :]]) + "\n"
+
+
+def _headroom(noop: dict[int, float], closed: dict[str, dict[int, float]], load: int) -> str:
+    """How far the client itself is from being what is measured."""
+    fastest = max((of_median(list(rounds.values())).median for rounds in closed.values()), default=float("nan"))
+    times = of_median(list(noop.values())).median / fastest
+    what = f"Client against a server that does nothing, c{load}: {_cell(noop.values())} answers/s"
+    return f"{what}, {times:,.1f} times the fastest stack."
 
 
 def _wrong(records: Records, workload: str) -> list[str]:

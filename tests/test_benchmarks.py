@@ -317,7 +317,13 @@ def test_other_settings_begin_anew(tmp_path):
 def test_the_report_says_what_is_wrong_and_what_is_missing(tmp_path):
     records = Records.open(tmp_path / "m.jsonl", {})
     for number, slow in enumerate((1, 2)):
-        for name, rate in {"torchserve": 100, "marina": 400, "fastapi": 200, "broken-answers": 50}.items():
+        for name, rate in {
+            "torchserve": 100,
+            "marina": 400,
+            "fastapi": 200,
+            "broken-answers": 50,
+            "noop": 8000,
+        }.items():
             values = {
                 "rate": rate / slow,
                 "p50": 0.01,
@@ -336,6 +342,8 @@ def test_the_report_says_what_is_wrong_and_what_is_missing(tmp_path):
     assert "4.00 (4.00 to 4.00)" in marina  # stock
     assert "0.50 (0.50 to 0.50)" in marina  # the limit
     assert "2.00 (2.00 to 2.00)" in marina  # the best peer
+    assert "20.0 times the fastest stack" in text
+    assert "| noop |" not in text
     assert "Not measured: ray: `no wheel`" in text
     assert "**broken-answers c16, round 1: 0 errors, 1 wrong.**" in text
     assert "| marina | 90.0 |" in text

@@ -2,22 +2,23 @@
 
 import torch
 
+from handlers.fast import has_bf16
 from models.card import Recipe
 from training.hardware import Hardware
 
-BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names what x86 and Arm have
+KNOWN = ("cpu", "cuda")  # on others bf16 takes an explicit word on the command line
 
 
 def of(recipe: Recipe, hardware: Hardware) -> str:
-    """Lightning's `precision`: what the command line says, else what the recipe says, as far as it can be had."""
+    """Lightning's `precision`: what the command line says, else what the recipe says, as far as the hardware has it."""
     if hardware.precision is not None:
         return hardware.precision
-    return "bf16-mixed" if recipe.precision == "bf16" and has_bf16(hardware.accelerator) else "32-true"
+    device = device_of(hardware)
+    bf16 = recipe.precision == "bf16" and device.type in KNOWN and has_bf16(device)
+    return "bf16-mixed" if bf16 else "32-true"
 
 
-def has_bf16(accelerator: str) -> bool:
-    """Whether what Lightning takes for `accelerator` multiplies bfloat16 itself: by way of float32 it is slower."""
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return torch.backends.mkldnn.is_available() and any(capabilities.get(name, False) for name in BF16)
+def device_of(hardware: Hardware) -> torch.device:
+    """What Lightning will train on: the accelerator of this machine, unless it has none or is told not to."""
+    accelerator = None if hardware.accelerator == "cpu" else torch.accelerator.current_accelerator(check_available=True)
+    return accelerator or torch.device("cpu")

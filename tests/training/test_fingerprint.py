@@ -1,9 +1,9 @@
 """What the weights depend on."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import models
-from training.fingerprint import fingerprint, network_source
+from training.fingerprint import fingerprint, network_source, settings
 
 
 def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
@@ -15,11 +15,20 @@ def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
         fingerprint(card, replace(card.recipe, seed=1), "data", "full"),
         fingerprint(card, card.recipe, "other", "full"),
         fingerprint(card, card.recipe, "data", "quick"),
+        fingerprint(card, replace(card.recipe, precision="fp32"), "data", "full"),
         fingerprint(replace(card, input={"max_words": 3}), card.recipe, "data", "full"),
         fingerprint(replace(card, network=models.find("text_lstm").network), card.recipe, "data", "full"),
     }
-    assert len(others) == 6
+    assert len(others) == 7
     assert fingerprint(replace(card, floor={}, anchor=""), card.recipe, "data", "full") == fingerprint(*facts)
+
+
+def test_a_member_that_came_later_counts_once_it_is_used():
+    """What was trained before there was a precision to choose is up to date as long as it is fp32."""
+    recipe = models.find("lenet").recipe
+    assert recipe.precision == "fp32"
+    assert settings(recipe) == {name: value for name, value in asdict(recipe).items() if name != "precision"}
+    assert settings(replace(recipe, precision="bf16")) == settings(recipe) | {"precision": "bf16"}
 
 
 def test_the_networks_source_holds_what_it_imports_and_not_the_card():
