@@ -83,10 +83,11 @@ def measure(steps: Iterable[Step], plan: Plan, workload: Workload) -> Iterator[t
         batch = LIMITS[steps[0].stack]
         yield steps[0], {"rate": limit.measure(workload.name, workload.bodies, batch, plan.seconds)}
         return
+    check = stacks.check_of(steps[0].stack, workload)
     with stacks.of(workload.name)[steps[0].stack].serving(workload) as target:
         for step in steps:
             if step.kind == "closed":
-                yield step, facts(closed_loop(target, step.load, plan.seconds, plan.warm_up, workload.is_right))
+                yield step, facts(closed_loop(target, step.load, plan.seconds, plan.warm_up, check))
             else:
                 yield step, OPEN[step.kind](target, workload, plan)
 

@@ -37,7 +37,7 @@ def stock_torchserve(path: str) -> Dialect:
 
     def read(body: bytes) -> Any:
         reply = json.loads(body)
-        if "prediction" in reply:
+        if reply.keys() & {"prediction", "predictions"}:  # of the lean handler, or of the regressor
             return reply
         return {"predictions": [{"label": label, "probability": value} for label, value in reply.items()]}
 

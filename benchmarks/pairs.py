@@ -37,10 +37,11 @@ def _rate(name: str, workload: Workload, connections: int, seconds: float, start
     """A function that measures answers a second once more; the server is started now."""
     if name in LIMITS:
         return lambda: limit.measure(workload.name, workload.bodies, LIMITS[name], seconds)
+    check = stacks.check_of(name, workload)
     target = started.enter_context(stacks.of(workload.name)[name].serving(workload))
 
     def rate() -> float:
-        result = closed_loop(target, connections, seconds, 1.0, workload.is_right)
+        result = closed_loop(target, connections, seconds, 1.0, check)
         if result.errors or result.wrong:
             raise NotReadyError(f"{name}: {result.errors} errors, {result.wrong} wrong answers in the sample")
         return result.rate

@@ -67,10 +67,12 @@ def _workload(plan: Plan, records: Records, workload: str) -> str:
 
 def _headroom(noop: dict[int, float], closed: dict[str, dict[int, float]], load: int) -> str:
     """How far the client itself is from being what is measured."""
-    fastest = max((of_median(list(rounds.values())).median for rounds in closed.values()), default=float("nan"))
-    times = of_median(list(noop.values())).median / fastest
     what = f"Client against a server that does nothing, c{load}: {_cell(noop.values())} answers/s"
-    return f"{what}, {times:,.1f} times the fastest stack."
+    fastest = max((of_median(list(rounds.values())).median for rounds in closed.values()), default=None)
+    times = (
+        "" if fastest is None else f", {of_median(list(noop.values())).median / fastest:,.1f} times the fastest stack"
+    )
+    return f"{what}{times}."
 
 
 def _wrong(records: Records, workload: str) -> list[str]:

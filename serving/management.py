@@ -17,7 +17,11 @@ Liveness = Literal["up", "silent", "down"]
 
 
 class RefusedError(Exception):
-    """TorchServe answered no; the message is its own."""
+    """TorchServe answered no; the message is its own. `status` is that of HTTP, where it was an answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Keys(BaseModel):
@@ -118,7 +122,7 @@ class TorchServe:
                 message = answer.json()["message"]
             except (ValueError, KeyError):
                 message = answer.text or answer.reason_phrase
-            raise RefusedError(f"TorchServe: {message} ({answer.status_code})")
+            raise RefusedError(f"TorchServe: {message} ({answer.status_code})", answer.status_code)
         return answer
 
     async def describe(self, name: str) -> dict[str, Description]:
@@ -132,9 +136,16 @@ class TorchServe:
 
     async def register(self, name: str, archive: str, workers: int, **settings: int) -> None:
         """By the bare file name in the store: DELETE of what was registered by URL would delete the archive too.
-        `settings` take the place of the archive's own, such as max_batch_delay."""
+        `settings` take the place of the archive's own, such as max_batch_delay. Done is done: that it is registered
+        already, which a look of a moment ago could not know, is no fault."""
         async with self._one_at_a_time[name]:
-            await self._manage("POST", "/models", url=archive, initial_workers=workers, synchronous="false", **settings)
+            try:
+                await self._manage(
+                    "POST", "/models", url=archive, initial_workers=workers, synchronous="false", **settings
+                )
+            except RefusedError as fault:
+                if fault.status != httpx.codes.CONFLICT:
+                    raise
 
     async def scale(self, name: str, version: str, workers: int) -> None:
         path = f"/models/{quote(name)}/{quote(version)}"

@@ -253,6 +253,8 @@ def test_every_dialect_carries_the_question():
     binary = json.dumps({"outputs": [{"parameters": {"binary_data_size": 10}}]}).encode() + b"\x06\0\0\0[1, 2]"
     assert dialects.v2_binary("/").read(binary) == [1, 2]
     assert dialects.v2("/").read(b'{"outputs": [{"data": ["[3]"]}]}') == [3]
+    for own in ({"prediction": 1.5}, {"predictions": [{"label": "7", "probability": 0.5}]}):
+        assert dialects.stock_torchserve("/").read(json.dumps(own).encode()) == own
     assert dialects.stock_torchserve("/").read(b'{"7": 0.5}') == {"predictions": [{"label": "7", "probability": 0.5}]}
 
 

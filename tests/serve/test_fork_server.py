@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,23 +43,29 @@ class Rig:
             finally:
                 server.kill()
 
-    def shim(self, code: str, folder: Path | None = None, **environment: str) -> subprocess.Popen:
+    @contextmanager
+    def shim(self, code: str, folder: Path | None = None, **environment: str) -> Iterator[subprocess.Popen]:
         """A shim whose worker runs `code` with the folder as its working directory and PYTHONPATH, as TorchServe
         starts workers."""
         folder = folder or self.folder
-        script = folder / "ts" / "model_service_worker.py"
-        script.parent.mkdir(exist_ok=True)
+        script = Path(tempfile.mkdtemp(dir=self.folder)) / "ts" / "model_service_worker.py"
+        script.parent.mkdir()
         script.write_text(textwrap.dedent(code))
         arguments = ("--sock-type", "unix", "--sock-name", folder / ".ts.sock.9001")
         python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", self.socket]
         environment = {**os.environ, "PYTHONPATH": f"{folder}:", **environment}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*python, script, *arguments], cwd=folder, env=environment, text=True, **pipes)
+        command = [*python, script, *arguments]
+        with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, code: str, folder: Path | None = None, **environment: str) -> tuple[str, str, int]:
         """Output, errors and exit code of a worker that ends by itself."""
-        process = self.shim(code, folder, **environment)
-        return *process.communicate("typed", timeout=120), process.returncode
+        with self.shim(code, folder, **environment) as process:
+            return *process.communicate("typed", timeout=120), process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +96,7 @@ print(json.dumps({
 def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
     output, errors, code = rig.run(FOUND, tmp_path, NAME="with an = and a \udce9", TMPDIR=str(tmp_path))
     assert code == 0, errors
-    command = [sys.executable, tmp_path / "ts" / "model_service_worker.py", *json.loads(output)["argv"][1:]]
+    command = [sys.executable, *json.loads(output)["argv"]]
     environment = {
         **os.environ,
         "PYTHONPATH": f"{tmp_path}:",
@@ -192,8 +199,9 @@ def test_a_child_dies_with_its_shim_whatever_it_does(rig: Rig):
 
 
 def test_many_at_once_and_none_is_left(rig: Rig):
-    shims = [rig.shim("import os, sys; sys.exit(int(os.environ['CODE']))", CODE=str(code)) for code in range(12)]
-    assert [shim.communicate(timeout=120) and shim.returncode for shim in shims] == list(range(12))
+    with ExitStack() as stack:
+        shims = [stack.enter_context(rig.shim(f"import sys; sys.exit({code})")) for code in range(12)]
+        assert [shim.wait(120) for shim in shims] == list(range(12))
     with rig.shim(BUSY) as shim:
         pid = pid_of(shim)
         server = psutil.Process(pid).parent()
@@ -205,10 +213,12 @@ def test_many_at_once_and_none_is_left(rig: Rig):
 
 def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Path):
     rig = Rig(tmp_path)
-    late = rig.shim(PID + "time.sleep(1000)")  # before there is a server
-    with rig.server() as server, late:
-        killed, ends = pid_of(late), rig.shim(PID + "sys.stdin.read(); sys.exit(5)")
-        ending = pid_of(ends)
+    with (
+        rig.shim(PID + "time.sleep(1000)") as late,  # before there is a server
+        rig.server() as server,
+        rig.shim(PID + "sys.stdin.read(); sys.exit(5)") as ends,
+    ):
+        killed, ending = pid_of(late), pid_of(ends)
         assert {psutil.Process(pid).ppid() for pid in (killed, ending)} == {server.pid}
         os.killpg(server.pid, signal.SIGKILL)  # as the supervisor does
         server.wait()
@@ -219,15 +229,12 @@ def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Pat
             assert ends.poll() is None
             ends.stdin.close()
             assert ends.wait(60) == 5
-            busy.kill()
 
 
 def test_without_a_server_the_real_python_runs(tmp_path: Path):
-    shim = Rig(tmp_path).shim(
-        "import sys; print(sys.flags.isolated, sys.argv[1:2], len(sys.modules) < 500); sys.exit(4)"
-    )
-    output, errors = shim.communicate(timeout=120)
-    assert (output, shim.returncode) == ("0 ['--sock-type'] True\n", 4)
+    code = "import sys; print(sys.flags.isolated, sys.argv[1:2], 'torch' in sys.modules); sys.exit(4)"
+    output, errors, returned = Rig(tmp_path).run(code)
+    assert (output, returned) == ("0 ['--sock-type'] False\n", 4)
     assert "no fork server for 10 s" in errors
 
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving.management import Keys, TorchServe
+from serving.management import Keys, RefusedError, TorchServe
 from serving.settings import Settings
 
 
@@ -26,11 +26,14 @@ class Forgetful(BaseHTTPRequestHandler):
             self.beta.set()
         elif self.beta.wait(30):
             time.sleep(0.1)
+        status = 409 if version in versions else 400 if version == "refused" else 202
         versions.add(version)
         self.known.setdefault(name, versions)
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
+        body = b"" if status == 202 else b'{"message": "said so"}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_):
         """Not to the test's output."""
@@ -57,3 +60,11 @@ def test_versions_of_one_model_are_registered_one_after_the_other(server: Thread
     asyncio.run(register(server.server_port, archives))
     # The client's timeout would have ended an alpha that waits for a beta that waits for alpha.
     assert Forgetful.known == {"alpha": {"1.9", "1.10", "2.0"}, "beta": {"1.0"}}
+
+
+def test_a_second_registration_of_what_is_there_is_no_fault(server: ThreadingHTTPServer):
+    """A look at TorchServe that is older than the registration asks for it once more."""
+    asyncio.run(register(server.server_port, [("beta", "1.0"), ("beta", "1.0")]))
+    assert Forgetful.known == {"beta": {"1.0"}}
+    with pytest.raises(RefusedError, match=r"said so \(400\)"):
+        asyncio.run(register(server.server_port, [("beta", "refused")]))
