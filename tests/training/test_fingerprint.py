@@ -15,7 +15,7 @@ def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
         fingerprint(card, replace(card.recipe, seed=1), "data", "full"),
         fingerprint(card, card.recipe, "other", "full"),
         fingerprint(card, card.recipe, "data", "quick"),
-        fingerprint(card, replace(card.recipe, precision="fp32"), "data", "full"),
+        fingerprint(card, replace(card.recipe, precision="bf16"), "data", "full"),
         fingerprint(replace(card, input={"max_words": 3}), card.recipe, "data", "full"),
         fingerprint(replace(card, network=models.find("text_lstm").network), card.recipe, "data", "full"),
     }
