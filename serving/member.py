@@ -162,12 +162,15 @@ class Member:
             if waited > described.max_retry_timeout_in_sec + REVIVE_SECONDS:
                 self._errand.begin(self._revive(torchserve))
         elif any(worker.pid not in self._known for worker in died):
-            log = worker_log.last_error(self._settings, self.archive.name, self.archive.version)
-            self._become("failed", f"its worker died while loading: {log}")
+            self._errand.begin(self._say_why_it_died())
         elif self.state == "loading" and waited > described.startup_timeout + GRACE_SECONDS:
             self._become("failed", f"no worker was READY within {described.startup_timeout} s")
         else:
             self._become("loading", "its worker died, another is starting" if self._known else "its worker is loading")
+
+    async def _say_why_it_died(self) -> None:
+        log = await worker_log.last_error(self._settings, self.archive.name, self.archive.version)
+        self._failed(f"its worker died while loading: {log}")
 
     async def _revive(self, torchserve: TorchServe) -> None:
         await drain.shrink(torchserve, self.archive.name, self.archive.version, 0, self._longest)
@@ -184,7 +187,7 @@ class Member:
         try:
             self._canary = await canary.ask(torchserve, self.archive, self._longest)
         except RefusedError as fault:
-            log = worker_log.last_error(self._settings, self.archive.name, self.archive.version)
+            log = await worker_log.last_error(self._settings, self.archive.name, self.archive.version)
             raise RefusedError(f"{fault}; the last error in its log: {log}") from fault
         self._proven |= ready
         self._become("ready")
