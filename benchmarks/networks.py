@@ -59,9 +59,14 @@ def table_network() -> HousingMLP:
 
 
 def pixels(jpeg: bytes) -> Tensor:
-    """The bytes of a JPEG -> (3, 224, 224) of uint8: shorter side to 256, the middle cut out."""
+    """The bytes of a JPEG -> (3, 224, 224) of uint8: shorter side to 256, the middle cut out.
+
+    As Marina does it, which cuts the square out first: a third fewer pixels to scale.
+    """
     image = decode_jpeg(torch.frombuffer(bytearray(jpeg), dtype=torch.uint8), mode=ImageReadMode.RGB)
-    return F.center_crop(F.resize(image, [RESIZE], antialias=True), [CROP, CROP])
+    side = min(image.shape[1:])
+    square = F.resize(F.center_crop(image, [side, side]), [RESIZE, RESIZE], antialias=True)
+    return F.center_crop(square, [CROP, CROP])
 
 
 class ImageModel:

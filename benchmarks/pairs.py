@@ -10,6 +10,8 @@ from benchmarks.intervals import Interval, of_ratio
 from benchmarks.processes import NotReadyError
 from benchmarks.workloads import Workload
 
+WARM_UP_SECONDS = 20  # a JVM compiles itself meanwhile, on a core that the network would have
+
 
 def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs: int, seconds: float) -> Interval:
     """Ratio of rates. Both servers are up all the time, one of them idle; who goes first alternates.
@@ -39,6 +41,7 @@ def _rate(name: str, workload: Workload, connections: int, seconds: float, start
         return lambda: limit.measure(workload.name, workload.bodies, LIMITS[name], seconds)
     check = stacks.check_of(name, workload)
     target = started.enter_context(stacks.of(workload.name)[name].serving(workload))
+    closed_loop(target, connections, WARM_UP_SECONDS)
 
     def rate() -> float:
         result = closed_loop(target, connections, seconds, 1.0, check)
