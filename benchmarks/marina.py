@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.dialects import plain
 from benchmarks.networks import ROOT, WEIGHTS
 from benchmarks.processes import NotReadyError, free_ports
@@ -62,6 +63,8 @@ def bundle(workload: Workload, folder: Path) -> Iterator[Settings]:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a run that is ended must take its servers along
     try:
         call("serving", "start", card_of(workload).name, environment=environment)
+        # A worker a core, as every stack has.
+        call("serving", "scale", card_of(workload).name, "1.0", str(machine.cores()), environment=environment)
         yield settings
     finally:
         call("serving", "stop", environment=environment)

@@ -67,8 +67,8 @@ def of(workload: str) -> Mapping[str, Stack]:
         {"torchserve-tuned": torchserve.tuned(batch=8)}
         if workload == "W1"
         else {
-            "torchserve-tuned": torchserve.tuned(batch=1, workers=1),
-            "torchserve-tuned-batch8": torchserve.tuned(batch=8, workers=1),
+            "torchserve-tuned": torchserve.tuned(batch=1),
+            "torchserve-tuned-batch8": torchserve.tuned(batch=8),
         }
     )
     return {

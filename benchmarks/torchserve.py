@@ -102,8 +102,8 @@ def wait_for_key(folder: Path, process: subprocess.Popen[bytes], seconds: float 
     raise RuntimeError(f"TorchServe did not start: {(folder / 'server.log').read_text()[-1500:]}")
 
 
-def tuned(batch: int, workers: int | None = None) -> TorchServe:
+def tuned(batch: int) -> TorchServe:
     """The lean handler; a delay of 1 ms makes TorchServe take what queued up while a worker was busy."""
-    count = workers or machine.cores()
+    count = machine.cores()
     limits = {"responseTimeout": 60, "startupTimeout": 120}
     return TorchServe({"batchSize": batch, "maxBatchDelay": 1, "minWorkers": count, "maxWorkers": count, **limits})

@@ -2,9 +2,9 @@
 
 import json
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -140,7 +140,7 @@ class TaskHandler(ABC, Generic[Item]):
 
     def _encoded(self, output: Any, item: Item) -> Answer:
         reply = self.encode(output, item)
-        return replace(self._signed(reply), gist=gist(reply) if isinstance(reply, Mapping) else None)
+        return self._signed(reply, None if isinstance(reply, Answer) else gist(reply))
 
     def _explained(self, item: Item, row: Row) -> Answer:
         try:
@@ -148,12 +148,12 @@ class TaskHandler(ABC, Generic[Item]):
         except BadRequest as fault:
             return Answer.refusal(fault)
 
-    def _signed(self, reply: Reply) -> Answer:
+    def _signed(self, reply: Reply, gist: str | None = None) -> Answer:
         """The reply with the model's name and version in front."""
-        if isinstance(reply, Mapping):
+        if not isinstance(reply, Answer):
             reply = {"model": self.card["name"], "version": self.card["version"], **reply}
         try:
-            answer = Answer.of(reply)
+            answer = Answer.of(reply, gist)
         except ValueError:  # JSON has no NaN; the rest of the batch must not pay for this row
             logger.exception("the reply of %s can't be sent: %r", self.card["name"], reply)
             return Answer.failure("the reply holds a number that is not finite")
@@ -163,8 +163,10 @@ class TaskHandler(ABC, Generic[Item]):
 
 
 def finite(outputs: Sequence[Any]) -> list[bool]:
-    """Whether each row's output is finite; what is not one tensor was made by the handler and is taken as it is."""
+    """Whether each row's output is finite: rows of one tensor, or numbers; other things are the handler's own."""
     if not isinstance(outputs, Tensor):
+        return [not isinstance(output, float) or math.isfinite(output) for output in outputs]
+    if math.isfinite(outputs.sum()):  # nothing that is not finite vanishes in a sum
         return [True] * len(outputs)
     fine: list[bool] = outputs.isfinite().reshape(len(outputs), -1).all(dim=1).tolist()
     return fine

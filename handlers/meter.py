@@ -3,8 +3,7 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
@@ -35,17 +34,15 @@ class Meter:
         self._forget()
         threading.Thread(target=self._report_forever, daemon=True, name="meter").start()
 
-    @contextmanager
-    def seconds(self, stage: str) -> Iterator[None]:
+    def seconds(self, stage: str) -> "Stopwatch":
         """Times the block, whatever becomes of it."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - start
-            with self._lock:
-                if len(self._seconds[stage]) < SAMPLES:
-                    self._seconds[stage].append(spent)
+        return Stopwatch(self, stage)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """What one batch spent."""
+        with self._lock:
+            if len(self._seconds[stage]) < SAMPLES:
+                self._seconds[stage].append(seconds)
 
     def count(self, answers: Iterable[Answer]) -> None:
         """Counts one batch of answers by status, and the refused ones by field."""
@@ -78,6 +75,21 @@ class Meter:
         while True:
             time.sleep(EVERY_SECONDS)
             self.report()
+
+
+class Stopwatch:
+    """What contextlib makes of a generator costs several times as much, and this is four times in each batch."""
+
+    __slots__ = ("_meter", "_stage", "_start")
+
+    def __init__(self, meter: Meter, stage: str) -> None:
+        self._meter, self._stage = meter, stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.add(self._stage, time.perf_counter() - self._start)
 
 
 def declared(cache: Any, name: str, unit: str, labels: list[str], kind: MetricTypes) -> Any:

@@ -73,6 +73,8 @@ class Row:
 
     def _decoded(self, value: Any) -> Any:
         """JSON as Python, all else as it is. TorchServe passes malformed or unlabelled JSON on as bytes or text."""
+        if isinstance(value, dict | list):
+            return value
         if isinstance(value, bytearray):
             value = bytes(value)
         kind = str(self.headers.get("content-type", "")).split(";")[0].strip().lower()

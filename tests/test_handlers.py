@@ -84,14 +84,14 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(worker, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_output_that_is_not_finite_is_refused_alone(worker, name, monkeypatch):
     handler = worker(name).handler
-    real = handler.forward
+    real = handler.run
 
     def broken(batch):
         outputs = real(batch).clone()
         outputs[0] = float("nan")
         return outputs
 
-    monkeypatch.setattr(handler, "forward", broken)
+    monkeypatch.setattr(handler, "run", broken)
     bad, good = worker(name).ask(FINE[TASK[name]], FINE[TASK[name]])
     assert (bad.status, good.status) == (500, 200)
     assert "not finite" in bad.json["message"]

@@ -6,76 +6,19 @@ Java reads, matches and throws away. This one reads by the kilobyte and prints w
 
 import logging
 import socket
-import struct
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from orjson import loads
+import ts.service
 from ts.arg_parser import ArgParser
 from ts.metrics.metric_type_enum import MetricTypes
 from ts.model_service_worker import TorchModelServiceWorker
 from ts.protocol.otf_message_handler import create_load_model_response
-from ts.service import PREDICTION_METRIC
+from ts.service import PREDICTION_METRIC, Service
 
-BUFFER = 1 << 18
-
-
-class DisconnectedError(Exception):
-    """TorchServe closed the connection: this worker is no longer wanted."""
-
-
-class Reader:
-    """Fields of messages: integers are four bytes, the rest bytes with their length in front; -1 ends a list."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._read = connection.makefile("rb", buffering=BUFFER).read
-
-    def take(self, length: int) -> bytes:
-        data = self._read(length)
-        if len(data) < length:
-            raise DisconnectedError
-        return data
-
-    def number(self) -> int:
-        return int(struct.unpack("!i", self.take(4))[0])
-
-    def field(self) -> bytes:
-        return self.take(self.number())
-
-    def load(self) -> dict[str, Any]:
-        """What to load."""
-        message: dict[str, Any] = {"modelName": self.field(), "modelPath": self.field(), "batchSize": self.number()}
-        message |= {"handler": self.field(), "gpu": self.number(), "envelope": self.field()}
-        message["limitMaxImagePixels"] = self.take(1) != b"\0"
-        if message["gpu"] < 0:
-            del message["gpu"]
-        return message
-
-    def batch(self) -> list[dict[str, Any]]:
-        """The requests of one batch, as ts.service.Service.predict takes them."""
-        requests = []
-        while (length := self.number()) >= 0:
-            request: dict[str, Any] = {"requestId": self.take(length), "headers": [], "parameters": []}
-            while (length := self.number()) >= 0:
-                request["headers"].append({"name": self.take(length), "value": self.field()})
-            while (length := self.number()) >= 0:
-                name, kind = self.take(length).decode(), self.field().decode()
-                value = decoded(self.field(), kind)
-                request["parameters"].append({"name": name, "contentType": kind, "value": value})
-            requests.append(request)
-        return requests
-
-
-def decoded(value: bytes, kind: str) -> Any:
-    """JSON and text as TorchServe hands them to handlers; what is neither, or broken, stays bytes."""
-    try:
-        if kind == "application/json":
-            return loads(value)
-        return value.decode() if kind.startswith("text") else value
-    except ValueError:
-        return value
+from serving.forks.protocol import DisconnectedError, Reader, reply
 
 
 class Seldom:
@@ -104,7 +47,7 @@ class Worker(TorchModelServiceWorker):
         reader = Reader(cl_socket)
         service = None
         while True:
-            match reader.take(1):
+            match reader.command():
                 case b"I" if service is not None:
                     cl_socket.sendall(service.predict(reader.batch()))
                 case b"L":
@@ -120,6 +63,9 @@ class Worker(TorchModelServiceWorker):
 def main(arguments: list[str]) -> int:
     """Serve one model; the exit status. `arguments` are those of ts/model_service_worker.py."""
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    # The two that Service.predict calls, by which it spends most of its time.
+    Service.retrieve_data_for_inference = staticmethod(lambda batch: batch)
+    ts.service.create_predict_response = reply
     args = ArgParser.model_service_worker_args().parse_args(arguments)
     try:
         worker = Worker(args.sock_type, args.sock_name, args.host, args.port, args.metrics_config, args.async_comm)

@@ -8,10 +8,13 @@ from itertools import pairwise
 
 import psutil
 import pytest
-from ts.protocol.otf_message_handler import retrieve_msg
+from ts.context import Context, RequestProcessor
+from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
+from ts.service import Service
 
 from serving.forks import child, worker
-from serving.forks.worker import DisconnectedError, Reader, Seldom
+from serving.forks.protocol import DisconnectedError, Reader, reply
+from serving.forks.worker import Seldom
 from tests.serve.bundle import Bundle
 
 REQUESTS = [
@@ -57,16 +60,27 @@ def read(message: bytes, reader) -> object:
         theirs.close()
 
 
-def ours(connection: socket.socket) -> tuple[bytes, object]:
+def ours(connection: socket.socket) -> tuple:
     reader = Reader(connection)
-    return reader.take(1), reader.batch()
+    assert reader.command() == b"I"
+    return comparable(*reader.batch())
+
+
+def theirs(connection: socket.socket) -> tuple:
+    command, message = retrieve_msg(connection)
+    assert command == b"I"
+    return comparable(*Service.retrieve_data_for_inference(message))
+
+
+def comparable(processors: list[RequestProcessor], inputs: list[dict], ids: dict) -> tuple:
+    return [processor.get_request_properties() for processor in processors], inputs, ids
 
 
 @pytest.mark.parametrize("count", range(len(REQUESTS) + 1))
 def test_a_batch_is_read_as_torchserve_reads_it(count, caplog):
     caplog.set_level(logging.CRITICAL)
     message = encoded(REQUESTS[:count])
-    assert read(message, ours) == read(message, retrieve_msg)
+    assert read(message, ours) == read(message, theirs)
 
 
 def test_a_message_to_load_is_read_as_torchserve_reads_it():
@@ -74,17 +88,56 @@ def test_a_message_to_load_is_read_as_torchserve_reads_it():
         numbers = struct.pack("!i", 16), struct.pack("!i", gpu)
         message = b"L" + field(b"m") + field(b"/model") + numbers[0] + field(b"handler.py") + numbers[1] + field(b"")
         message += b"\1"
-        assert read(message, lambda it: (Reader(it).take(1),)) == (b"L",)
+        assert read(message, lambda it: Reader(it).command()) == b"L"
         assert read(message[1:], lambda it: Reader(it).load()) == read(message, retrieve_msg)[1]
 
 
-def test_half_a_message_is_the_end():
+@pytest.mark.parametrize("missing", [1, 4, 8, 9, 20, 30])
+def test_half_a_batch_is_the_end(missing):
     one, other = socket.socketpair()
-    other.sendall(encoded(REQUESTS[:1])[1:-8])
+    other.sendall(encoded(REQUESTS[:1])[1:-missing])
     other.close()
     with pytest.raises(DisconnectedError):
         Reader(one).batch()
     one.close()
+
+
+def test_the_end_between_messages_and_within_one_to_load():
+    for sent, what in ((b"", "command"), (struct.pack("!i", 16)[:2], "load"), (field(b"m") + field(b"/m"), "load")):
+        one, other = socket.socketpair()
+        other.sendall(sent)
+        other.close()
+        with pytest.raises(DisconnectedError):
+            getattr(Reader(one), what)()
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "headers"),
+    [
+        ([b'{"a": 1}', b""], {"x-prediction": "%7B", "x-text": "\u00e9"}),
+        ([b"\xff\x00", "\u597d"], {}),
+        ([{"a": [1]}, b"x"], {}),
+        ([b"one", b"two"], {"ts_stream_next": "true"}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_a_reply_is_written_as_torchserve_writes_it(values, headers):
+    def context() -> Context:
+        made = Context("m", "/m", {}, 8, None, "0.12.0")
+        made.request_processor = [RequestProcessor({}), RequestProcessor({})]
+        made.set_response_status(400, "Bad Request", 1)
+        made.set_response_content_type(0, "application/json")
+        for name, value in headers.items():
+            made.set_response_header(0, name, value)
+        return made
+
+    ids = {i: f"id-{i}" for i in range(len([b"", b""] if values is None else values))}
+    for given in (context(), None):
+        again = given and context()
+        written = reply(values, ids, "Prediction success", 200, given)
+        assert written == create_predict_response(values, ids, "Prediction success", 200, again)
 
 
 def test_a_gauge_is_told_seldom(monkeypatch):
