@@ -27,11 +27,18 @@ def main(
     pair: Annotated[str, typer.Option("--pairs", help="A,B: the ratio of A to B, in interleaved pairs")] = "",
     number: Annotated[int, typer.Option("-n", help="pairs")] = 15,
     connections: Annotated[str, typer.Option("-c", help="with --pairs: concurrency; 1,16 if A and B differ")] = "16",
+    served: Annotated[
+        str, typer.Option(help="a stack: its highest Poisson rate by the limit, in interleaved pairs")
+    ] = "",
     bound: Annotated[float, typer.Option(help="with --pairs: fail unless the interval's lower end meets it")] = 0,
 ) -> None:
     """Measure stacks one at a time, in rounds; write var/reports/bench/report.md, .json and plots."""
     facts = machine.facts()
     console.print(facts)
+    if served:
+        ratio = pairs.compare_served(served, workload or "W1", number, seconds or 8)
+        console.print(f"{served}, p99 <= {campaign.P99_BOUND:g} s / limit: {ratio.text('.3f')}, {ratio.count} pairs")
+        return
     if pair:
         loads = [int(word) for word in connections.split(",")]
         _compare(pair.split(","), workload or "W1", (loads[0], loads[-1]), number, seconds or 4, bound)

@@ -22,6 +22,8 @@ from models.housing_mlp import HousingMLP
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "var" / "bench"  # written by benchmarks/workloads.py
 RESIZE, CROP, TOP = 256, 224, 5
+# The smallest batch at which an item costs as little as in a large one; beyond it all that grows is the latency.
+BATCH = {"W1": 4, "W2": 8}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 try:

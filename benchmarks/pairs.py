@@ -4,13 +4,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from benchmarks import limit, stacks, workloads
-from benchmarks.campaign import LIMITS, console
+from benchmarks.campaign import LIMITS, P99_BOUND, console
 from benchmarks.client import closed_loop
 from benchmarks.intervals import Interval, of_ratio
 from benchmarks.processes import NotReadyError
 from benchmarks.workloads import Workload
 
-WARM_UP_SECONDS = 20  # a JVM compiles itself meanwhile, on a core that the network would have
+SEARCHED = (0.8, 1.0)  # parts of the limit between which the highest rate is looked for
+WARM_UP_SECONDS = 45  # a JVM compiles itself meanwhile, on a core that the network would have
 
 
 def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs: int, seconds: float) -> Interval:
@@ -31,6 +32,30 @@ def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs:
             a, b = found[0][number], found[1][number]
             console.print(f"  {number + 1} of {pairs}: {ours} {a:,.1f}, {theirs} {b:,.1f}, ratio {a / b:.3f}")
     ratio = of_ratio(*found)
+    assert ratio is not None
+    return ratio
+
+
+def compare_served(name: str, workload: str, pairs: int, seconds: float) -> Interval:
+    """The highest Poisson rate at which 99 of 100 answers come within the bound (LoadGen's Server scenario), as a part
+    of the limit that was measured just before."""
+    from benchmarks import openloop  # needs mlcommons-loadgen
+
+    case = workloads.load(workload)
+    served, most = dict[int, float](), dict[int, float]()
+    with stacks.of(workload)[name].serving(case) as target:
+        closed_loop(target, 16, WARM_UP_SECONDS)
+
+        def probe(rate: float) -> openloop.OpenResult:
+            return openloop.server(target, rate, seconds, case.is_right)
+
+        for number in range(pairs):
+            most[number] = limit.measure(workload, case.bodies, LIMITS["limit"], seconds / 2)
+            low, high = (part * most[number] for part in SEARCHED)
+            found = openloop.highest_rate(probe, low, high, P99_BOUND, steps=3)
+            served[number] = max((each.rate for each in found if each.meets(P99_BOUND)), default=0.0)
+            console.print(f"  {number + 1} of {pairs}: {name} {served[number]:,.1f}, limit {most[number]:,.1f}")
+    ratio = of_ratio(served, most)
     assert ratio is not None
     return ratio
 

@@ -12,7 +12,7 @@ from benchmarks import torchserve, workloads
 from benchmarks.client import closed_loop
 from benchmarks.dialects import Dialect, batch_of_one, plain, v2, v2_binary
 from benchmarks.marina import Marina
-from benchmarks.networks import ROOT
+from benchmarks.networks import BATCH, ROOT
 from benchmarks.processes import NotReadyError, await_ready, free_ports, running
 from benchmarks.wire import Target
 from benchmarks.workloads import IMAGES, ROWS, Workload
@@ -64,11 +64,11 @@ class Peer:
 def of(workload: str) -> Mapping[str, Stack]:
     """The stacks of W1 or W2 by name. What batching helps is batched; W2 is small enough to try both."""
     tuned: dict[str, Stack] = (
-        {"torchserve-tuned": torchserve.tuned(batch=8)}
+        {"torchserve-tuned": torchserve.tuned(BATCH["W1"])}
         if workload == "W1"
         else {
-            "torchserve-tuned": torchserve.tuned(batch=1),
-            "torchserve-tuned-batch8": torchserve.tuned(batch=8),
+            "torchserve-tuned": torchserve.tuned(1),
+            "torchserve-tuned-batch8": torchserve.tuned(BATCH["W2"]),
         }
     )
     return {

@@ -19,7 +19,7 @@ CARD = Card(
     data="none",
     input={"size": 224, "resize": 256, "channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
     recipe=Recipe(epochs=1, batch_size=1, lr=1.0),
-    serving=Serving(batch_size=8, channels_last=True, precision="bf16", workers="cores"),
+    serving=Serving(batch_size=4, channels_last=True, precision="bf16", workers="cores"),
     floor={},
     anchor="none",
     source="torchvision",

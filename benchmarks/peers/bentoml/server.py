@@ -1,4 +1,4 @@
-"""BentoML: a worker a core, adaptive batches of up to 8. `server.py W1|W2 PORT`."""
+"""BentoML: a worker a core, adaptive batches. `server.py W1|W2 PORT`."""
 
 import os
 import sys

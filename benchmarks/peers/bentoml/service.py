@@ -6,14 +6,18 @@ from typing import Any
 
 import bentoml
 
-from benchmarks.networks import tuned
+from benchmarks.networks import BATCH, tuned
 
 SERVICE = {
     "workers": int(os.environ.get("BENCH_WORKERS", "1")),
     "traffic": {"timeout": 60},
     "logging": {"access": {"enabled": False}},
 }
-BATCH = {"batchable": True, "max_batch_size": 8, "max_latency_ms": 1000}
+
+
+def batched(workload: str) -> dict[str, Any]:
+    """The options of a batched endpoint."""
+    return {"batchable": True, "max_batch_size": BATCH[workload], "max_latency_ms": 1000}
 
 
 @bentoml.service(name="w1", **SERVICE)
@@ -23,7 +27,7 @@ class W1:
     def __init__(self) -> None:
         self.model: Any = tuned("W1")
 
-    @bentoml.api(**BATCH)
+    @bentoml.api(**batched("W1"))
     def predict(self, images: list[Path]) -> list[dict[str, Any]]:
         return self.model.predict([image.read_bytes() for image in images])
 
@@ -35,6 +39,6 @@ class W2:
     def __init__(self) -> None:
         self.model: Any = tuned("W2")
 
-    @bentoml.api(**BATCH)
+    @bentoml.api(**batched("W2"))
     def predict(self, features: list[list[float]]) -> list[dict[str, Any]]:
         return self.model.predict(features)

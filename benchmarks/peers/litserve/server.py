@@ -1,4 +1,4 @@
-"""LitServe: a worker a core, batches of 8, its fast queue. `server.py W1|W2 PORT`."""
+"""LitServe: a worker a core, small batches, its fast queue. `server.py W1|W2 PORT`."""
 
 import sys
 from typing import Annotated
@@ -7,7 +7,7 @@ import litserve
 from fastapi import Depends, Request, Response
 
 from benchmarks.machine import cores
-from benchmarks.networks import tuned
+from benchmarks.networks import BATCH, tuned
 
 
 async def raw(request: Request) -> bytes:
@@ -38,6 +38,6 @@ class Api(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = Api(max_batch_size=8, batch_timeout=0.001)
+    api = Api(max_batch_size=BATCH[sys.argv[1]], batch_timeout=0.001)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=cores(), fast_queue=True, timeout=60)
     server.run(host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", generate_client_file=False)

@@ -1,4 +1,4 @@
-"""MLServer: an inference worker a core, adaptive batches of up to 8. `server.py W1|W2 PORT`."""
+"""MLServer: an inference worker a core, adaptive batches. `server.py W1|W2 PORT`."""
 
 import json
 import os
@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 from benchmarks.machine import cores
+from benchmarks.networks import BATCH
 
 
 def main(workload: str, port: int) -> None:
     """Write MLServer's two settings files into the working directory, and become `mlserver start`."""
     server = {"host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
     server |= {"parallel_workers": cores(), "debug": False, "metrics_endpoint": None, "gzip_enabled": False}
-    model = {"name": "bench", "implementation": "model.Bench", "max_batch_size": 8, "max_batch_time": 0.001}
+    batches = {"max_batch_size": BATCH[workload], "max_batch_time": 0.001}
+    model = {"name": "bench", "implementation": "model.Bench", **batches}
     Path("settings.json").write_text(json.dumps(server))
     Path("model-settings.json").write_text(json.dumps(model))
     os.environ |= {"BENCH_WORKLOAD": workload}

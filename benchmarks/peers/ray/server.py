@@ -1,4 +1,4 @@
-"""Ray Serve: a replica a core, batches of up to 8. `server.py W1|W2 PORT`."""
+"""Ray Serve: a replica a core, batches. `server.py W1|W2 PORT`."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.machine import cores
-from benchmarks.networks import tuned
+from benchmarks.networks import BATCH, tuned
 
 
 class Bench:
@@ -17,6 +17,7 @@ class Bench:
 
     def __init__(self, workload: str) -> None:
         self.model = tuned(workload)
+        self.answer.set_max_batch_size(BATCH[workload])
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
     async def answer(self, bodies: list[bytes]) -> list[bytes]:

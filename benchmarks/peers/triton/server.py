@@ -1,4 +1,4 @@
-"""Triton by way of pytriton: an instance a core, dynamic batches of up to 8. `server.py W1|W2 PORT`."""
+"""Triton by way of pytriton: an instance a core, dynamic batches. `server.py W1|W2 PORT`."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
 from benchmarks.machine import cores
-from benchmarks.networks import tuned
+from benchmarks.networks import BATCH, tuned
 
 
 class Infer:
@@ -33,6 +33,7 @@ def main(workload: str, port: int) -> None:
     """Batches wait 1 ms at most; metrics and gRPC are off."""
     # Tensors go by socket: its shared memory fails where Python is newer than the 3.11 that Triton is linked with.
     os.environ["PYTRITON_NO_TENSORSTORE"] = "1"
+    batcher = DynamicBatcher(max_queue_delay_microseconds=1000)
     config = TritonConfig(
         http_address="127.0.0.1", http_port=port, http_thread_count=4, allow_grpc=False, allow_metrics=False
     )
@@ -42,7 +43,7 @@ def main(workload: str, port: int) -> None:
             infer_func=[Infer(workload) for _ in range(cores())],
             inputs=[Tensor(name="body", dtype=bytes, shape=(1,))],
             outputs=[Tensor(name="reply", dtype=bytes, shape=(1,))],
-            config=ModelConfig(max_batch_size=8, batcher=DynamicBatcher(max_queue_delay_microseconds=1000)),
+            config=ModelConfig(max_batch_size=BATCH[workload], batcher=batcher),
         )
         triton.serve()
 
