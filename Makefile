@@ -147,8 +147,8 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter models
 	$(PY) -m pytest $(ARGS)
 
-bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror
-	$(PY) -m benchmarks$(BENCH:%=.%)
+bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, peers (installs them); ARGS=
+	$(PY) -m benchmarks$(BENCH:%=.%) $(ARGS)
 
 test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md
 	$(MAKE) archive MODELS=all
