@@ -102,6 +102,7 @@ def reply(
     parts = [pack(code), *field(message)]
     for index, value in enumerate(values):
         status, phrase = context.get_response_status(index)
+        status = 200 if status is None else status
         headers = context.get_response_headers(index)
         parts += (*field(ids[index]), *known(headers.get("content-type", "")), pack(status), *known(phrase or ""))
         parts.append(pack(len(headers)))
