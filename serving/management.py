@@ -8,6 +8,7 @@ from typing import Literal, Self
 from urllib.parse import quote
 
 import httpx
+import psutil
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -51,6 +52,14 @@ class Worker(BaseModel):
     gpu: bool = False
     gpu_usage: str = ""
     memory_usage: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Not so a zombie: it may be long until somebody reaps the fork of a fork server that was killed."""
+        try:  # -1: TorchServe does not know it yet
+            return self.pid > 0 and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
 
 class Description(BaseModel):

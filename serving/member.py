@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-import psutil
-
 from archive.verify import NotVerifiedError
 from serving import canary, desired, drain, no_wait, worker_log
 from serving.desired import Version
@@ -20,14 +18,6 @@ from serving.views import VersionView
 
 # TorchServe gives up a model after its maxRetryTimeoutInSec; only a scaling from 0 wakes it again.
 REVIVE_SECONDS = 30.0
-
-
-def alive(pid: int) -> bool:
-    """Not so a zombie: it may be long until somebody reaps the fork of a fork server that was killed."""
-    try:
-        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # -1: TorchServe does not know it yet
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Member:
@@ -58,7 +48,7 @@ class Member:
         calm = (
             self.state in {"ready", "stopped"} and len(self.workers) == self.wanted.workers and not self.wanted.retiring
         )
-        return calm and not self._errand.busy and all(alive(worker.pid) for worker in self.workers)
+        return calm and not self._errand.busy and all(worker.alive for worker in self.workers)
 
     @property
     def view(self) -> VersionView:
@@ -82,7 +72,7 @@ class Member:
     def observe(self, described: Description | None, torchserve: TorchServe) -> None:
         """Compare with what is wanted and begin the next step; `described` is None while it is not registered."""
         self.workers = described.workers if described else []
-        ready = {worker.pid for worker in self.workers if worker.status == "READY" and alive(worker.pid)}
+        ready = {worker.pid for worker in self.workers if worker.status == "READY" and worker.alive}
         self._proven &= ready
         self._known |= ready
         if self.wanted.retiring:
@@ -156,7 +146,7 @@ class Member:
         await torchserve.scale(self.archive.name, self.archive.version, self.wanted.workers)
 
     def _wait_for_worker(self, described: Description, torchserve: TorchServe) -> None:
-        died = [worker for worker in self.workers if worker.pid > 0 and not alive(worker.pid)]
+        died = [worker for worker in self.workers if worker.pid > 0 and not worker.alive]
         waited = time.monotonic() - self._since
         if self.state == "failed":
             if waited > described.max_retry_timeout_in_sec + REVIVE_SECONDS:

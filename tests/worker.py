@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import ts
 from safetensors.torch import save_file
+from torch import Tensor
 from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
@@ -95,3 +96,16 @@ def table_facts(card: models.Card) -> tuple[Any, dict[str, Any], list[str]]:
 
 
 FACTS = {"image_classification": image_facts, "text_classification": text_facts, "tabular_regression": table_facts}
+
+
+def inputs(worker: Worker, count: int) -> Tensor:
+    """(count, ...) different inputs of the worker's network."""
+    generator = torch.Generator().manual_seed(1)
+    task, network = worker.card["task"], worker.card["network"]
+    if task == "image_classification":
+        codec = worker.handler.codec
+        size = (count, codec.channels, codec.size, codec.size)
+        return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
+    if task == "text_classification":
+        return torch.randint(2, network["vocabulary_size"], (count, 12), generator=generator)
+    return torch.randn(count, len(worker.handler.codec.columns), generator=generator)

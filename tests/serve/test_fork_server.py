@@ -5,11 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -17,55 +14,12 @@ import pytest
 
 from serving.settings import ROOT
 from tests.serve.bundle import eventually
+from tests.serve.forked import Rig, pid_of
 
 pytestmark = [
     pytest.mark.serve,
     pytest.mark.skipif(sys.platform != "linux", reason="no fork server elsewhere than on Linux"),
 ]
-
-
-@dataclass
-class Rig:
-    """A fork server, and a folder with a script that takes the place of TorchServe's worker."""
-
-    folder: Path
-
-    @property
-    def socket(self) -> Path:
-        return self.folder / "f.sock"
-
-    @contextmanager
-    def server(self) -> Iterator[subprocess.Popen]:
-        command = [sys.executable, "-m", "serving.forks.server", self.socket]
-        with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as server:
-            try:
-                yield server
-            finally:
-                server.kill()
-
-    @contextmanager
-    def shim(self, code: str, folder: Path | None = None, **environment: str) -> Iterator[subprocess.Popen]:
-        """A shim whose worker runs `code` with the folder as its working directory and PYTHONPATH, as TorchServe
-        starts workers."""
-        folder = folder or self.folder
-        script = Path(tempfile.mkdtemp(dir=self.folder)) / "ts" / "model_service_worker.py"
-        script.parent.mkdir()
-        script.write_text(textwrap.dedent(code))
-        arguments = ("--sock-type", "unix", "--sock-name", folder / ".ts.sock.9001")
-        python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", self.socket]
-        environment = {**os.environ, "PYTHONPATH": f"{folder}:", **environment}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [*python, script, *arguments]
-        with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    def run(self, code: str, folder: Path | None = None, **environment: str) -> tuple[str, str, int]:
-        """Output, errors and exit code of a worker that ends by itself."""
-        with self.shim(code, folder, **environment) as process:
-            return *process.communicate("typed", timeout=120), process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +132,6 @@ def test_nothing_asks_for_cuda_before_the_fork():
 def test_the_server_refuses_to_fork_what_would_break(code: str, why: str):
     done = before_fork(f"{code}\nserver.check()")
     assert f"RuntimeError: {why}" in done.stderr
-
-
-def pid_of(shim: subprocess.Popen) -> int:
-    """Of the child, which says it first."""
-    return int(shim.stdout.readline())
 
 
 PID = "import os, sys, time; print(os.getpid(), flush=True)\n"
