@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from benchmarks import campaign, machine, pairs, report, stacks
-from benchmarks.campaign import LIMITS, Plan, console
+from benchmarks import campaign, limit, machine, pairs, report, stacks
+from benchmarks.campaign import Plan, console
 from benchmarks.processes import NotReadyError
 from benchmarks.records import Records
 
@@ -53,7 +53,7 @@ def main(
         rounds=repeats or (1 if QUICK else 5),
         concurrencies=(1, 16) if QUICK else campaign.CONCURRENCIES,
         seconds=seconds or (3 if QUICK else 5),
-        open_loop=[] if QUICK else [name for name in names if name not in {*LIMITS, "noop"}],
+        open_loop=[] if QUICK else [name for name in names if name not in {*limit.NAMES, "noop"}],
     )
     records = Records.open(REPORTS / "measurements.jsonl", {"seconds": plan.seconds, "machine": facts})
     start = time.monotonic()
@@ -65,7 +65,7 @@ def main(
 
 def _all() -> list[str]:
     """Every stack of either workload; the limit and the no-op among them."""
-    return list(dict.fromkeys([*LIMITS, *stacks.of("W1"), *stacks.of("W2")]))
+    return list(dict.fromkeys([*limit.NAMES, *stacks.of("W1"), *stacks.of("W2")]))
 
 
 def _compare(names: list[str], workload: str, load: tuple[int, int], number: int, seconds: float, bound: float) -> None:

@@ -14,7 +14,6 @@ from benchmarks.records import FAILED, Records, Step
 from benchmarks.wire import Target
 from benchmarks.workloads import Workload
 
-LIMITS = {"limit": 8, "limit-batch1": 1}
 CONCURRENCIES = (1, 16, 32)
 P99_BOUND = 0.25  # seconds, of the search for the highest rate
 console = Console()
@@ -43,8 +42,8 @@ class Plan:
                         yield steps
 
     def _steps(self, first: Step) -> Iterator[Step]:
-        if first.stack in LIMITS:
-            if LIMITS[first.stack] in limit.BATCHES[first.workload]:
+        if first.stack in limit.NAMES:
+            if first.stack in limit.BATCHES[first.workload]:
                 yield replace(first, kind="limit")
         elif first.stack in stacks.of(first.workload):
             yield from (replace(first, load=concurrency) for concurrency in self.concurrencies)
@@ -80,7 +79,7 @@ def measure(steps: Iterable[Step], plan: Plan, workload: Workload) -> Iterator[t
     """Each step with what it found, as soon as it is found."""
     steps = list(steps)
     if steps[0].kind == "limit":
-        batch = LIMITS[steps[0].stack]
+        batch = limit.BATCHES[workload.name][steps[0].stack]
         yield steps[0], {"rate": limit.measure(workload.name, workload.bodies, batch, plan.seconds)}
         return
     check = stacks.check_of(steps[0].stack, workload)

@@ -10,11 +10,14 @@ from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING
 
 from benchmarks import machine
+from benchmarks.networks import BATCH
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
-BATCHES = {"W1": (8,), "W2": (1, 8)}
+# The batch of each limit: the one that the stacks have, at which W1 answers the most, and for W2 a lone row as well.
+BATCHES = {"W1": {"limit": BATCH["W1"]}, "W2": {"limit": BATCH["W2"], "limit-batch1": 1}}
+NAMES = ("limit", "limit-batch1")
 
 
 def work(
@@ -52,7 +55,7 @@ def main() -> None:
     from benchmarks import workloads
 
     for name, batches in BATCHES.items():
-        for batch in batches:
+        for batch in batches.values():
             rate = measure(name, workloads.load(name).bodies, batch, seconds=5)
             print(f"{name} in-process limit, batch {batch}: {rate:,.1f} answers/s, {machine.cores()} processes")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from benchmarks import limit, stacks, workloads
-from benchmarks.campaign import LIMITS, P99_BOUND, console
+from benchmarks.campaign import P99_BOUND, console
 from benchmarks.client import closed_loop
 from benchmarks.intervals import Interval, of_ratio
 from benchmarks.processes import NotReadyError
@@ -50,7 +50,7 @@ def compare_served(name: str, workload: str, pairs: int, seconds: float) -> Inte
             return openloop.server(target, rate, seconds, case.is_right)
 
         for number in range(pairs):
-            most[number] = limit.measure(workload, case.bodies, LIMITS["limit"], seconds / 2)
+            most[number] = limit.measure(workload, case.bodies, limit.BATCHES[workload]["limit"], seconds / 2)
             low, high = (part * most[number] for part in SEARCHED)
             found = openloop.highest_rate(probe, low, high, P99_BOUND, steps=3)
             served[number] = max((each.rate for each in found if each.meets(P99_BOUND)), default=0.0)
@@ -62,8 +62,9 @@ def compare_served(name: str, workload: str, pairs: int, seconds: float) -> Inte
 
 def _rate(name: str, workload: Workload, connections: int, seconds: float, started: ExitStack) -> Callable[[], float]:
     """A function that measures answers a second once more; the server is started now."""
-    if name in LIMITS:
-        return lambda: limit.measure(workload.name, workload.bodies, LIMITS[name], seconds)
+    if name in limit.NAMES:
+        batch = limit.BATCHES[workload.name][name]
+        return lambda: limit.measure(workload.name, workload.bodies, batch, seconds)
     check = stacks.check_of(name, workload)
     target = started.enter_context(stacks.of(workload.name)[name].serving(workload))
     closed_loop(target, connections, WARM_UP_SECONDS)

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.campaign import LIMITS, P99_BOUND, Plan
+from benchmarks import limit
+from benchmarks.campaign import P99_BOUND, Plan
 from benchmarks.intervals import Interval, of_median, of_ratio
 from benchmarks.records import Records
 
 STOCK, OURS = "torchserve", ("marina", "marina-envoy")
-NOT_PEERS = {*OURS, *LIMITS, STOCK}
+NOT_PEERS = {*OURS, *limit.NAMES, STOCK}
 
 
 def write(plan: Plan, records: Records, machine: dict[str, Any], folder: Path) -> str:
@@ -56,7 +57,7 @@ def _workload(plan: Plan, records: Records, workload: str) -> str:
         rows.append([name, *cells])
     lines = [f"## {workload}", "", *_table(["stack", *heads], rows), ""]
     for name, rounds in limits.items():
-        lines.append(f"In-process {name}, batch {LIMITS[name]}: {_cell(rounds.values())} answers/s.")
+        lines.append(f"In-process {name}, batch {limit.BATCHES[workload][name]}: {_cell(rounds.values())} answers/s.")
     faults = {name: records.why_failed(workload, name) for name in plan.stacks}
     if noop:
         lines.append(_headroom(noop, closed, middle))

@@ -12,8 +12,8 @@ from ts.metrics.metric_type_enum import MetricTypes
 from handlers.replies import Answer
 
 STAGES = ("decode", "forward", "encode", "request")
-EVERY_SECONDS = 0.25
-SAMPLES = 10  # batches a stage that are reported each time; the rest of a busy quarter second looks like them
+EVERY_SECONDS = 1.0
+SAMPLES = 10  # batches a stage that are reported each time; the rest of a busy second looks like them
 
 
 class Meter:

@@ -102,7 +102,7 @@ def test_metrics_are_there_with_model_and_version(starters, tests_of, name):
     ask_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
     labels = rf'ModelName="{name}",ModelVersion="1.0"'
     refused = rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]'
-    # A worker tells what it counted four times a second.
+    # A worker tells what it counted once a second.
     eventually(lambda: re.search(refused, starters.http.get("/metrics").text, re.MULTILINE), "the refusal is counted")
     text = starters.http.get("/metrics").text
     for stage in ("decode", "forward", "encode", "request"):
