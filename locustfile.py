@@ -5,31 +5,29 @@ starter models by default), HOST another entry than http://127.0.0.1:8000.
 """
 
 import logging
-import math
 import os
 import random
-from collections import Counter
+from collections import defaultdict, deque
 from functools import cache
 from typing import Any
 
+from jsonschema import ValidationError, validate
 from locust import HttpUser, between, events, task
 
 import models
+from archive.inputs import handler_class
 from training import requests
 
 SAMPLE = 200  # requests a model, of its test split
+KEPT = 1000  # of each model's replies, the latest, for its metrics
 ASKED = os.environ.get("MODELS", "").split() or [name for name in models.names() if models.find(name).starter]
-right: Counter[str] = Counter()
-answered: Counter[str] = Counter()
+TASKS = sorted({models.find(name).task for name in ASKED})
+answered: defaultdict[str, deque[tuple[Any, Any]]] = defaultdict(lambda: deque(maxlen=KEPT))
 
 
 @cache
 def test_requests(name: str) -> list[requests.Request]:
     return list(requests.of(name, limit=SAMPLE))
-
-
-def of_task(kind: str) -> list[str]:
-    return [name for name in ASKED if models.find(name).task == kind]
 
 
 class ModelUser(HttpUser):
@@ -40,16 +38,21 @@ class ModelUser(HttpUser):
     host = os.environ.get("HOST", "http://127.0.0.1:8000")
     wait_time = between(0.1, 0.5)  # seconds between two requests of one user
 
+    def on_start(self) -> None:
+        self.names = [name for name in ASKED if models.find(name).task == self.kind]
+        self.handler = handler_class(self.kind)
+
     @task(20)
     def predict(self) -> None:
-        self.ask("predictions")
+        self.ask("predictions", self.handler.REPLY)
 
     @task(1)
     def explain(self) -> None:
-        self.ask("explanations")
+        self.ask("explanations", self.handler.EXPLANATION)
 
-    def ask(self, verb: str) -> None:
-        name = random.choice(of_task(self.kind))  # noqa: S311 - not a secret
+    def ask(self, verb: str, schema: dict[str, Any]) -> None:
+        """One request; a reply of another shape than the handler's API has it is a failure, whatever its status."""
+        name = random.choice(self.names)  # noqa: S311 - not a secret
         request = random.choice(test_requests(name))  # noqa: S311
         headers = {"content-type": request.content_type}
         path = f"/{verb}/{name}"
@@ -57,53 +60,21 @@ class ModelUser(HttpUser):
             if response.status_code != 200:
                 response.failure(f"{response.status_code}: {response.text[:200]}")
                 return
-            fault = self.fault(verb, name, request, response.json())
-            if fault:
-                response.failure(fault)
-
-    def fault(self, verb: str, name: str, request: requests.Request, reply: dict[str, Any]) -> str | None:
-        """What is wrong with the body of a 200, if anything."""
-        if reply.get("model") != name:
-            return f"answered by {reply.get('model')}"
-        return self.bad_explanation(reply) if verb == "explanations" else self.bad_prediction(name, request, reply)
-
-    def bad_prediction(self, name: str, request: requests.Request, reply: dict[str, Any]) -> str | None:
-        del name, request
-        return None if reply.keys() > {"model", "version"} else f"no answer: {reply}"
-
-    def bad_explanation(self, reply: dict[str, Any]) -> str | None:
-        return None if math.isfinite(reply.get("convergence_delta", math.nan)) else f"no explanation: {reply}"
+            reply = response.json()
+            try:
+                validate(reply, schema)
+            except ValidationError as fault:
+                response.failure(f"not as the API has it: {fault.message[:200]}")
+                return
+            if reply["model"] != name:
+                response.failure(f"answered by {reply['model']}")
+            elif verb == "predictions":
+                answered[name].append((request.truth, reply))
 
 
-class Classifying(ModelUser):
-    abstract = True
-
-    def bad_prediction(self, name: str, request: requests.Request, reply: dict[str, Any]) -> str | None:
-        probabilities = [prediction["probability"] for prediction in reply.get("predictions", [])]
-        if not probabilities or not 0 < sum(probabilities) <= 1.001 or probabilities != sorted(probabilities)[::-1]:
-            return f"not probabilities in falling order: {reply}"
-        answered[name] += 1
-        right[name] += reply["predictions"][0]["label"] == request.truth
-        return None
-
-
-class ImageClassificationUser(Classifying):
-    kind = "image_classification"
-    abstract = not of_task(kind)
-
-
-class TextClassificationUser(Classifying):
-    kind = "text_classification"
-    abstract = not of_task(kind)
-
-
-class TabularRegressionUser(ModelUser):
-    kind = "tabular_regression"
-    abstract = not of_task(kind)
-
-    def bad_prediction(self, name: str, request: requests.Request, reply: dict[str, Any]) -> str | None:
-        del name, request
-        return None if math.isfinite(reply.get("prediction", math.nan)) else f"not a number: {reply}"
+for _kind in TASKS:
+    _name = "".join(word.capitalize() for word in _kind.split("_")) + "User"
+    globals()[_name] = type(_name, (ModelUser,), {"kind": _kind})
 
 
 @events.init.add_listener
@@ -114,7 +85,10 @@ def read_test_splits(**_: Any) -> None:
 
 
 @events.quitting.add_listener
-def print_accuracy(**_: Any) -> None:
+def print_metrics(**_: Any) -> None:
     """Answers that are fast and wrong are no answers."""
-    for name, count in sorted(answered.items()):
-        logging.info("%-20s %4.1f %% of %d answers were right", name, 100 * right[name] / count, count)
+    for name, pairs in sorted(answered.items()):
+        truths, replies = zip(*pairs, strict=True)
+        metrics = requests.score(name, truths, replies).items()
+        said = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics)
+        logging.info("%-20s %s of %d answers", name, said, len(pairs))

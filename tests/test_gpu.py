@@ -8,7 +8,7 @@ import torch
 
 import models
 from archive.sources import ROOT
-from tests.samples import FINE
+from tests import tasks
 from tests.worker import Ask, Worker, untrained
 
 HAS_GPU = torch.cuda.is_available()
@@ -29,7 +29,7 @@ def test_a_gpu_worker_answers_and_explains_like_a_cpu_worker(tmp_path, name):
     folder = untrained(name, tmp_path / name)
     cpu, gpu = Worker(folder), Worker(folder, gpu=0)
     assert next(gpu.handler.network.parameters()).device == torch.device("cuda:0")
-    fine = FINE[cpu.card["task"]]
+    fine = tasks.example(cpu.card["task"])
     for ask in (fine, Ask(fine.fields, {**fine.headers, "explain": "True"})):
         (here,), (there,) = cpu.ask(ask), gpu.ask(ask)
         assert here.status == there.status == 200

@@ -9,7 +9,8 @@ from jsonschema import validate
 from PIL import Image
 
 import models
-from tests.samples import BAD, FINE, GOOD, picture
+from tests import tasks
+from tests.samples import picture
 from tests.worker import Ask
 
 NAMES = models.names()
@@ -22,40 +23,35 @@ def asked_why(ask: Ask, **headers: str) -> Ask:
 
 
 def cases(table):
-    return [pytest.param(name, case, id=f"{name}-{case}") for name in NAMES for case in table[TASK[name]]]
+    """Each case of each model's task; `table` is GOOD or BAD."""
+    found = ((name, case) for name in NAMES for case in getattr(tasks.find(TASK[name]), table))
+    return [pytest.param(name, case, id=f"{name}-{case}") for name, case in found]
 
 
-@pytest.mark.parametrize(("name", "case"), cases(GOOD))
+@pytest.mark.parametrize(("name", "case"), cases("GOOD"))
 def test_a_good_request_is_answered_as_the_schema_says(worker, name, case):
-    (got,) = worker(name).ask(GOOD[TASK[name]][case])
+    (got,) = worker(name).ask(tasks.find(TASK[name]).GOOD[case])
     assert (got.status, got.content_type) == (200, "application/json"), got.body
     validate(got.json, worker(name).handler.REPLY)
     assert (got.json["model"], got.json["version"]) == (name, "1.0")
 
 
-@pytest.mark.parametrize(("name", "case"), cases(BAD))
+@pytest.mark.parametrize(("name", "case"), cases("BAD"))
 def test_a_bad_request_names_the_field_and_leaves_its_neighbours_alone(worker, name, case):
-    ask, field = BAD[TASK[name]][case]
-    (alone,) = worker(name).ask(FINE[TASK[name]])
-    before, bad, after = worker(name).ask(FINE[TASK[name]], ask, FINE[TASK[name]])
+    numbers, (ask, field) = tasks.find(TASK[name]).numbers, tasks.find(TASK[name]).BAD[case]
+    (alone,) = worker(name).ask(tasks.example(TASK[name]))
+    before, bad, after = worker(name).ask(tasks.example(TASK[name]), ask, tasks.example(TASK[name]))
     assert bad.status == 400
     assert (bad.json["code"], bad.json["type"], bad.json["field"]) == (400, "BadRequest", field)
     assert bad.json["message"]
     for good in (before, after):
         assert good.status == 200
-        assert numbers_of(good.json) == pytest.approx(numbers_of(alone.json), abs=1e-4)
-
-
-def numbers_of(reply) -> list[float]:
-    """The numbers in a reply; probabilities by label."""
-    if "prediction" in reply:
-        return [reply["prediction"]]
-    return [p["probability"] for p in sorted(reply["predictions"], key=lambda p: p["label"])]
+        assert numbers(good.json) == pytest.approx(numbers(alone.json), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_batch_may_mix_predictions_and_explanations(worker, name):
-    fine = FINE[TASK[name]]
+    fine = tasks.example(TASK[name])
     for order in ([fine, asked_why(fine)], [asked_why(fine), fine]):
         replies = worker(name).ask(*order)
         assert [reply.status for reply in replies] == [200, 200]
@@ -66,7 +62,7 @@ def test_one_batch_may_mix_predictions_and_explanations(worker, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_explanation_of_something_unknown_is_refused(worker, name):
-    ask = asked_why(FINE[TASK[name]])
+    ask = asked_why(tasks.example(TASK[name]))
     good, bad = worker(name).ask(ask, Ask({**ask.fields, "target": "no such thing"}, ask.headers))
     assert good.status == 200
     assert (bad.status, bad.json["field"]) == (400, "target")
@@ -74,11 +70,11 @@ def test_an_explanation_of_something_unknown_is_refused(worker, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch(worker, name):
-    asks = list(GOOD[TASK[name]].values())
+    numbers, asks = tasks.find(TASK[name]).numbers, list(tasks.find(TASK[name]).GOOD.values())
     together = worker(name).ask(*asks)
     for ask, reply in zip(asks, together, strict=True):
         (alone,) = worker(name).ask(ask)
-        assert numbers_of(reply.json) == pytest.approx(numbers_of(alone.json), abs=1e-4)
+        assert numbers(reply.json) == pytest.approx(numbers(alone.json), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,14 +88,14 @@ def test_an_output_that_is_not_finite_is_refused_alone(worker, name, monkeypatch
         return outputs
 
     monkeypatch.setattr(handler, "run", broken)
-    bad, good = worker(name).ask(FINE[TASK[name]], FINE[TASK[name]])
+    bad, good = worker(name).ask(tasks.example(TASK[name]), tasks.example(TASK[name]))
     assert (bad.status, good.status) == (500, 200)
     assert "not finite" in bad.json["message"]
 
 
 def test_an_explanation_that_is_not_finite_is_refused_alone(worker, monkeypatch):
     monkeypatch.setattr(worker("lenet").handler, "explain", lambda item, target: {"convergence_delta": float("nan")})
-    fine = FINE["image_classification"]
+    fine = tasks.example("image_classification")
     bad, good = worker("lenet").ask(asked_why(fine), fine)
     assert (bad.status, good.status) == (500, 200)
     assert "not finite" in bad.json["message"]
@@ -113,13 +109,13 @@ def test_a_bug_fails_the_batch_and_is_logged_with_the_request_ids(worker, monkey
 
     monkeypatch.setattr(handler, "encode", buggy)
     with pytest.raises(RuntimeError, match="a bug"):
-        worker("lenet").ask(Ask(FINE["image_classification"].fields, {"x-request-id": "from-envoy"}))
+        worker("lenet").ask(Ask(tasks.example("image_classification").fields, {"x-request-id": "from-envoy"}))
     assert "from-envoy" in caplog.text
 
 
 def test_a_reply_over_the_limit_is_an_error_and_not_a_dead_worker(worker, monkeypatch):
     monkeypatch.setattr(worker("lenet").handler, "encode", lambda output, item: {"x": "x" * 7_000_000})
-    (got,) = worker("lenet").ask(FINE["image_classification"])
+    (got,) = worker("lenet").ask(tasks.example("image_classification"))
     assert got.status == 500
     assert "over the limit" in got.json["message"]
 
@@ -146,7 +142,7 @@ def test_attributions_of_an_image_add_up_and_come_as_a_picture(worker):
 
 
 def test_weights_of_a_table_add_up_to_the_prediction(worker):
-    (reply,) = worker("housing_mlp").ask(asked_why(FINE["tabular_regression"]))
+    (reply,) = worker("housing_mlp").ask(asked_why(tasks.example("tabular_regression")))
     total = reply.json["baseline"] + sum(column["weight"] for column in reply.json["columns"])
     assert [column["column"] for column in reply.json["columns"]] == [f"C{i}" for i in range(13)]
     assert total == pytest.approx(reply.json["prediction"], abs=abs(reply.json["convergence_delta"]) + 1e-3)

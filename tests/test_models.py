@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import models
 from models.card import LOWER_IS_BETTER
 from models.parts.text import reverse_words
-from tests.worker import FACTS
+from tests import tasks
 
 NAMES = models.names()
 ROOT = Path(__file__).parent.parent
@@ -19,17 +19,14 @@ ROOT = Path(__file__).parent.parent
 def made(name: str):
     torch.manual_seed(0)
     card = models.find(name)
-    _, arguments, _ = FACTS[card.task](card)
+    _, arguments, _ = tasks.find(card.task).facts(card)
     return card.network(**arguments).eval(), arguments
 
 
 def batch_for(name: str, count: int = 3) -> torch.Tensor:
-    card, generator = models.find(name), torch.Generator().manual_seed(1)
-    if card.task == "text_classification":
-        return torch.randint(1, 10, (count, 12), generator=generator)
-    if card.task == "tabular_regression":
-        return torch.randn(count, 13, generator=generator)
-    return torch.randn(count, card.input["channels"], card.input["size"], card.input["size"], generator=generator)
+    card = models.find(name)
+    codec, arguments, _ = tasks.find(card.task).facts(card)
+    return tasks.find(card.task).inputs(codec, arguments, count)
 
 
 def test_names_are_the_files():

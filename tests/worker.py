@@ -16,13 +16,11 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 import models
 from archive.inputs import handler_class
 from handlers import codecs
-from handlers.codecs.image import ImageCodec
-from handlers.codecs.table import TableCodec
-from handlers.codecs.text import SPECIAL, TextCodec
+from tests import tasks
 
 METRICS = Path(ts.__file__).parent / "configs" / "metrics.yaml"  # stock: it knows nothing of our metrics
 EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": {"prediction": 1.0}}
-WORDS = ["好", "不错", "房间", "服务", "差", "失望", "很", "买"]
+JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def untrained(name: str, folder: Path) -> Path:
     """Artifacts of the model with random weights and a codec made by hand, in `folder`."""
     torch.manual_seed(0)
     card = models.find(name)
-    codec, arguments, labels = FACTS[card.task](card)
+    codec, arguments, labels = tasks.find(card.task).facts(card)
     folder.mkdir(parents=True)
     save_file(card.network(**arguments).state_dict(), folder / "model.safetensors")
     codecs.save(codec, folder)
@@ -80,32 +78,7 @@ def untrained(name: str, folder: Path) -> Path:
     return folder
 
 
-def image_facts(card: models.Card) -> tuple[Any, dict[str, Any], list[str]]:
-    return ImageCodec(**card.input), {"num_classes": 10}, [str(digit) for digit in range(10)]
-
-
-def text_facts(card: models.Card) -> tuple[Any, dict[str, Any], list[str]]:
-    codec = TextCodec([*SPECIAL, *WORDS], ["的"], **card.input)
-    return codec, {"vocabulary_size": len(codec.vocabulary), "num_classes": 2}, ["negative", "positive"]
-
-
-def table_facts(card: models.Card) -> tuple[Any, dict[str, Any], list[str]]:
-    columns = [f"C{i}" for i in range(13)]
-    x = torch.randn(50, 13) * torch.arange(1, 14) + 5
-    return TableCodec.fit(columns, x, "PRICE", x.sum(dim=1)), {"in_features": 13}, []
-
-
-FACTS = {"image_classification": image_facts, "text_classification": text_facts, "tabular_regression": table_facts}
-
-
 def inputs(worker: Worker, count: int) -> Tensor:
     """(count, ...) different inputs of the worker's network."""
-    generator = torch.Generator().manual_seed(1)
-    task, network = worker.card["task"], worker.card["network"]
-    if task == "image_classification":
-        codec = worker.handler.codec
-        size = (count, codec.channels, codec.size, codec.size)
-        return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
-    if task == "text_classification":
-        return torch.randint(2, network["vocabulary_size"], (count, 12), generator=generator)
-    return torch.randn(count, len(worker.handler.codec.columns), generator=generator)
+    batch: Tensor = tasks.find(worker.card["task"]).inputs(worker.handler.codec, worker.card["network"], count)
+    return batch

@@ -1,6 +1,7 @@
 """Whole batches out of tensors in memory: no worker processes, no collating item by item."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,22 +14,24 @@ Inputs = Tensor | list[Tensor]
 POOL = 50  # batches that are sorted by length together: little padding, still random
 
 
-class Examples(Dataset[tuple[Tensor, Tensor]]):
-    """Inputs, (N, ...) or N of them (T,) of differing length, and targets (N,)."""
+class Examples(Dataset[tuple[Tensor, Any]]):
+    """Inputs, (N, ...) or N of them (T,) of differing length, and as many targets: (N, ...), or a sequence of whatever
+    the task's loss takes."""
 
-    def __init__(self, inputs: Inputs, targets: Tensor) -> None:
+    def __init__(self, inputs: Inputs, targets: Tensor | Sequence[Any]) -> None:
         self.inputs = inputs
         self.targets = targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, places: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, places: list[int]) -> tuple[Tensor, Any]:
         """The batch of these examples; shorter ones are padded at the end."""
+        targets = self.targets[places] if isinstance(self.targets, Tensor) else [self.targets[i] for i in places]
         if isinstance(self.inputs, Tensor):
-            return self.inputs[places], self.targets[places]
+            return self.inputs[places], targets
         rows = [self.inputs[place] for place in places]
-        return pad_sequence(rows, batch_first=True, padding_value=PAD), self.targets[places]
+        return pad_sequence(rows, batch_first=True, padding_value=PAD), targets
 
     @property
     def lengths(self) -> list[int] | None:
@@ -81,7 +84,7 @@ class Batches(Sampler[list[int]]):
         return [list(order[start : start + self.size]) for start in range(0, len(order), self.size)]
 
 
-def loader(examples: Examples, batches: Batches, pinned: bool = False) -> DataLoader[tuple[Tensor, Tensor]]:
+def loader(examples: Examples, batches: Batches, pinned: bool = False) -> DataLoader[tuple[Tensor, Any]]:
     """The sampler yields whole batches, so the loader must not batch again. A GPU fetches pinned ones by itself,
     while the processor goes on.
 

@@ -54,7 +54,7 @@ class Task(LightningModule, ABC):
         """What validation reports besides the loss, updated with outputs and targets."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Any) -> Tensor:
         """The mean over the batch, a scalar."""
 
     def inputs(self, batch: Tensor) -> Tensor:
@@ -86,17 +86,17 @@ class Task(LightningModule, ABC):
         # Dropout and augmentation depend on seed, epoch and rank alone: a resumed run repeats the one not stopped.
         torch.manual_seed((self.recipe.seed * 10_000 + self.current_epoch) * 1_000 + self.global_rank)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Any], dataloader_idx: int) -> tuple[Tensor, Any]:
         del dataloader_idx
         return self.inputs(batch[0]).contiguous(memory_format=self.MEMORY_FORMAT), batch[1]
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Any], _: int) -> Tensor:
         inputs, targets = batch
         loss = self.loss(self.network(inputs).float(), targets)
         self.log("loss/train", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Any], _: int) -> None:
         inputs, targets = batch
         outputs = self.network(inputs).float()
         self.metric.update(outputs, targets)
@@ -108,12 +108,12 @@ class Task(LightningModule, ABC):
         optimizer, schedule = optimizers.build(self.network.parameters(), self.recipe, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Any]]:
         return self._loader(self.train_examples, self.recipe.seed)
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Any]]:
         return self._loader(self.validation_examples, None)
 
-    def _loader(self, examples: Examples, seed: int | None) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _loader(self, examples: Examples, seed: int | None) -> DataLoader[tuple[Tensor, Any]]:
         rank, world = self.trainer.global_rank, self.trainer.world_size
         return loader(examples, Batches(examples, self.recipe.batch_size, seed, rank, world), pinned=self.on_gpu)

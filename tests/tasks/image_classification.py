@@ -1,0 +1,50 @@
+"""Images -> classes."""
+
+import torch
+from torch import Tensor
+
+from handlers.codecs.image import ImageCodec
+from tests.samples import BASE64, bomb, picture
+from tests.tasks.answers import probabilities as numbers
+from tests.worker import JSON, Ask
+
+__all__ = ["BAD", "GOOD", "facts", "inputs", "numbers"]
+
+
+def facts(card):
+    return ImageCodec(**card.input), {"num_classes": 10}, [str(digit) for digit in range(10)]
+
+
+def inputs(codec, arguments, count) -> Tensor:
+    size = (count, codec.channels, codec.size, codec.size)
+    generator = torch.Generator().manual_seed(1)
+    return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
+
+
+GOOD = {
+    "raw body": Ask({"body": picture()}),
+    "raw body, no content type, bytearray": Ask({"body": bytearray(picture())}),
+    "form part": Ask({"image": bytearray(picture())}),
+    "form part called data": Ask({"data": picture()}),
+    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
+    "base64 in JSON without a content type": Ask({"body": b'{"image": "%s"}' % BASE64.encode()}),
+    "data URL": Ask({"body": {"image": "data:image/png;base64," + BASE64}}, JSON),
+    "top as a form field": Ask({"image": picture(), "top": b"10"}),
+    "top in the query": Ask({"body": picture()}, {"x-request-query": "top=10"}),
+}
+
+# name: (request, the field that the 400 names)
+BAD = {
+    "truncated JPEG": (Ask({"body": picture(kind="JPEG")[:400]}), "image"),
+    "truncated PNG": (Ask({"body": picture()[:400]}), "image"),
+    "empty body": (Ask({"body": b""}), "image"),
+    "no body": (Ask({}), "image"),
+    "not an image": (Ask({"body": b"hello"}), "image"),
+    "bomb": (Ask({"body": bomb()}), "image"),
+    "wrong JSON": (Ask({"body": b'{"image": '}, JSON), "body"),
+    "wrong member": (Ask({"body": {"picture": BASE64}}, JSON), "image"),
+    "not base64": (Ask({"body": {"image": "%%%"}}, JSON), "image"),
+    "a number": (Ask({"body": {"image": 7}}, JSON), "image"),
+    "top 0": (Ask({"body": picture(), "top": b"0"}), "top"),
+    "top x": (Ask({"body": picture(), "top": b"x"}), "top"),
+}
