@@ -73,6 +73,8 @@ def _rate(name: str, workload: Workload, connections: int, seconds: float, start
         result = closed_loop(target, connections, seconds, 1.0, check)
         if result.errors or result.wrong:
             raise NotReadyError(f"{name}: {result.errors} errors, {result.wrong} wrong answers in the sample")
+        if not result.answers:
+            raise NotReadyError(f"{name}: no answer within {seconds} s; measure for longer")
         return result.rate
 
     return rate
