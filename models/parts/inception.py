@@ -1,0 +1,37 @@
+"""The block of GoogLeNet: one input seen at four scales, side by side (Szegedy et al., arXiv:1409.4842)."""
+
+import torch
+from torch import Tensor, nn
+
+
+def conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size at stride 1, batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    )
+
+
+class Inception(nn.Module):
+    """Branches of 1x1, of 1x1 then 3x3, of 1x1 then 5x5, and of pooling then 1x1; their channels lie one after another.
+
+    `by_3x3` and `by_5x5` are (channels that the 1x1 reduces to, channels that come out).
+    """
+
+    def __init__(
+        self, in_channels: int, by_1x1: int, by_3x3: tuple[int, int], by_5x5: tuple[int, int], by_pool: int
+    ) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [
+                conv(in_channels, by_1x1, 1),
+                nn.Sequential(conv(in_channels, by_3x3[0], 1), conv(*by_3x3, 3)),
+                nn.Sequential(conv(in_channels, by_5x5[0], 1), conv(*by_5x5, 5)),
+                nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), conv(in_channels, by_pool, 1)),
+            ]
+        )
+        self.out_channels = by_1x1 + by_3x3[1] + by_5x5[1] + by_pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches], dim=1)  # (N, in, H, W) -> (N, out, H, W)
