@@ -25,6 +25,7 @@ def train(
     version: Annotated[str, typer.Option(help="artifacts/<name>/<version>")] = "1.0",
     data: Annotated[str | None, typer.Option(help="a data set's name, or a path; the card's own if not given")] = None,
     preset: Annotated[Preset, typer.Option(help="quick: a few steps, to see that it runs")] = Preset.full,
+    labels: Annotated[float, typer.Option(help="the share of the labels to learn from; below 1: self-training")] = 1.0,
     position: Annotated[str, typer.Option(help='shown, such as "3 of 7"')] = "",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, mps, ...")] = "auto",
     devices: Annotated[str, typer.Option(help="how many, or which: 2, 0,3, -1, auto")] = "auto",
@@ -42,7 +43,7 @@ def train(
     try:
         for place, name in enumerate(names, start=1):
             where = position or (f"{place} of {len(names)}" if len(names) > 1 else "")
-            fit.train(name, version, data or None, preset.value, hardware, where)
+            fit.train(name, version, data or None, preset.value, hardware, where, labels)
     except (LookupError, ValueError) as fault:
         stop(fault)
 

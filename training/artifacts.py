@@ -46,7 +46,8 @@ def write_json(value: Any, file: Path) -> None:
 def finish(scratch: Path, folder: Path) -> None:
     """Let the scratch folder take the place of the artifacts, its card.json made anew so that make sees the time."""
     (scratch / FINGERPRINT).unlink()
-    shutil.rmtree(scratch / "checkpoints")
+    for checkpoints in list(scratch.rglob("checkpoints")):
+        shutil.rmtree(checkpoints)
     os.utime(scratch / CARD)
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)

@@ -26,8 +26,10 @@ def train(
     preset: Preset = "full",
     hardware: Hardware | None = None,
     position: str = "",
+    labels: float = 1.0,
 ) -> Path:
-    """Train the model called `name` and return the folder of its artifacts.
+    """Train the model called `name` and return the folder of its artifacts. `labels` is the share of the training
+    labels that it may see, below 1 for self-training.
 
     Does no more than refresh the card if they are there and nothing that they depend on has changed. Goes on from the
     last checkpoint of a run that was stopped. Raises LookupError for an unknown model, task or data set, and
@@ -36,7 +38,7 @@ def train(
     card = models.find(name)
     found = find(data or card.data)
     recipe = card.recipe if preset == "full" else replace(card.recipe, epochs=1, patience=None)
-    mark = fingerprint(card, recipe, found.sha256, preset)
+    mark = fingerprint(card, recipe, found.sha256, preset if labels == 1 else f"{preset}, {labels} of the labels")
     folder, scratch = artifacts.folder_of(name, version), artifacts.scratch_of(name, version)
     title = f"{name} {version}{f', model {position}' if position else ''}"
     done = artifacts.finished(folder)
@@ -46,14 +48,18 @@ def train(
         return folder
     console.print(f"[bold]{title}[/]: {card.task} on {found.name} ({found.kind}), preset {preset}")
 
-    from training import evaluation, tasks, trainer  # Lightning takes seconds to import: not for "up to date"
+    from training import evaluation, self_training, tasks, trainer  # Lightning takes seconds: not for "up to date"
 
     if is_first():
         artifacts.begin(scratch, mark)
     dataset = found.load() if preset == "full" else quick(found.load())
-    task = tasks.find(card.task)(card, recipe, dataset)
+    hardware, more = hardware or Hardware(), dict[str, Any]()
     try:
-        run, seconds = trainer.fit(task, recipe, hardware or Hardware(), scratch)
+        if labels == 1:
+            task = tasks.find(card.task)(card, recipe, dataset)
+            run, seconds = trainer.fit(task, recipe, hardware, scratch)
+        else:
+            task, run, seconds, more = self_training.fit(card, recipe, dataset, labels, hardware, scratch)
     except SystemExit:  # Lightning's answer to Ctrl-C
         console.print(f"{title}: stopped; the same command goes on from the last checkpoint")
         raise
@@ -65,7 +71,7 @@ def train(
             "recipe": asdict(recipe),
         }
         facts |= {"seed": recipe.seed, "seconds": round(seconds, 1), "fingerprint": mark}
-        result = evaluation.evaluate(task, said_of(card) | facts, scratch)
+        result = evaluation.evaluate(task, said_of(card) | facts | more, scratch)
         artifacts.finish(scratch, folder)
         say(title, card, result)
     return folder
