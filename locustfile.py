@@ -48,7 +48,8 @@ class ModelUser(HttpUser):
 
     @task(1)
     def explain(self) -> None:
-        self.ask("explanations", self.handler.EXPLANATION)
+        if self.handler.EXPLANATION is not None:
+            self.ask("explanations", self.handler.EXPLANATION)
 
     def ask(self, verb: str, schema: dict[str, Any]) -> None:
         """One request; a reply of another shape than the handler's API has it is a failure, whatever its status."""

@@ -36,7 +36,8 @@ class TaskHandler(ABC, Generic[Item]):
     # For the OpenAPI page: media types of the request, and JSON schemas of the two kinds of reply.
     REQUEST: ClassVar[Mapping[str, Any]]
     REPLY: ClassVar[Mapping[str, Any]]
-    EXPLANATION: ClassVar[Mapping[str, Any]]
+    EXPLANATION: ClassVar[Mapping[str, Any] | None] = None
+    NOT_EXPLAINED: ClassVar[str]  # where EXPLANATION is None: why there is none
 
     @classmethod
     def api(cls) -> dict[str, Any]:
@@ -63,9 +64,10 @@ class TaskHandler(ABC, Generic[Item]):
     def encode(self, output: Any, item: Item) -> Reply:
         """One reply, without the model's name and version: they are added to every JSON reply."""
 
-    @abstractmethod
     def explain(self, item: Item, target: str | None) -> Reply:
         """Why: one reply. `target` is what the caller asks about, None for what was predicted."""
+        del item, target
+        raise BadRequest("explain", self.NOT_EXPLAINED)
 
     def initialize(self, context: Any) -> None:
         """TorchServe's first call."""
@@ -163,10 +165,16 @@ class TaskHandler(ABC, Generic[Item]):
 
 
 def finite(outputs: Sequence[Any]) -> list[bool]:
-    """Whether each row's output is finite: rows of one tensor, or numbers; other things are the handler's own."""
+    """Whether each row's output is finite: rows of a tensor, tensors, numbers; the rest is the handler's own."""
     if not isinstance(outputs, Tensor):
-        return [not isinstance(output, float) or math.isfinite(output) for output in outputs]
+        return [_is_finite(output) for output in outputs]
     if math.isfinite(outputs.sum()):  # nothing that is not finite vanishes in a sum
         return [True] * len(outputs)
     fine: list[bool] = outputs.isfinite().reshape(len(outputs), -1).all(dim=1).tolist()
     return fine
+
+
+def _is_finite(output: Any) -> bool:
+    if isinstance(output, Tensor):
+        return bool(output.isfinite().all())
+    return not isinstance(output, float) or math.isfinite(output)

@@ -69,6 +69,7 @@ def array(items: Mapping[str, Any]) -> dict[str, Any]:
 
 STRING: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
+INTEGER: dict[str, Any] = {"type": "integer"}
 BOOLEAN: dict[str, Any] = {"type": "boolean"}
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 BASE64: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}

@@ -66,6 +66,17 @@ class Row:
             return value.decode("utf-8", errors="replace")
         return None if value is None else str(value)
 
+    def whole(self, name: str, least: int, most: int) -> int | None:
+        """The option as a whole number; None where it was not given. Raises BadRequest unless it is from `least` to
+        `most`."""
+        text = self.option(name)
+        if text is None:
+            return None
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # no sign, no exponent
+        if number is None or not least <= number <= most:
+            raise BadRequest(name, f"not a whole number from {least} to {most}")
+        return number
+
     @cached_property
     def query(self) -> dict[str, str]:
         """The query parameters, which TorchServe drops: Envoy repeats them in a header (serving/request.lua)."""

@@ -30,7 +30,9 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     with Offline(folder) as worker:
         replies = list(worker.replies(requests, task.options))
         card["example"]["reply"] = next(worker.replies(requests[:1]))
-        cost = worker.explanation_cost(requests[0])
+        if worker.handler.EXPLANATION is not None:
+            cost = worker.explanation_cost(requests[0])
+            card["explain"] = {"cost": round(cost, 1), "steps": task.card.serving.explain_steps}
     truths = [request.truth for request in requests]
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
@@ -38,7 +40,6 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     card |= {
         "metrics": task.score(truths, replies) | more,
         **shown,
-        "explain": {"cost": round(cost, 1), "steps": task.card.serving.explain_steps},
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": {library: version(library) for library in LIBRARIES},
     }

@@ -121,6 +121,11 @@ class ImageCodec:
         scale, shift = (constant.to(pixels.device) for constant in self._line)
         return torch.addcmul(shift, pixels, scale)  # in one pass over the pixels
 
+    def pixels_of(self, values: Tensor) -> Tensor:
+        """The way back from what `normalize` gives: (..., C, H, W) of uint8."""
+        scale, shift = (constant.to(values.device) for constant in self._line)
+        return ((values.float() - shift) / scale).round().clamp(0, 255).to(torch.uint8)
+
     @cached_property
     def _line(self) -> tuple[Tensor, Tensor]:
         """(x / 255 - mean) / std as x * scale + shift, each (C, 1, 1)."""
