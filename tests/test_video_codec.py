@@ -3,8 +3,10 @@
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +46,14 @@ def test_the_middle_is_cut_out_and_normalised():
     normal = CODEC.normalize(read.pixels)
     assert normal.shape == (3, 16, 24, 24)
     assert normal[0, 0].mean() == pytest.approx(-2, abs=0.2)  # black
+
+
+def test_what_a_telephone_filmed_upright_stands_upright():
+    lying = np.zeros((24, 24, 3), dtype=np.uint8)
+    lying[:, 12:] = 255  # white at the right: a quarter turn counterclockwise brings it to the top
+    frame = SimpleNamespace(rotation=90, to_ndarray=lambda **_: lying)
+    upright = CODEC._square(frame)
+    assert (upright[:, :12].min(), upright[:, 12:].max()) == (255, 0)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ class VideoCodec:
     def _square(self, frame: Any) -> Tensor:
         """One frame -> (3, size, size) of uint8."""
         pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+        pixels = pixels.rot90(round(frame.rotation / 90), dims=(1, 2))  # telephones film as they are held
         side = min(pixels.shape[1:])
         return resize(center_crop(pixels, [side, side]), [self.size, self.size], antialias=True)
 
