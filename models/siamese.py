@@ -7,38 +7,44 @@ from torch.nn.functional import normalize
 from models.card import Card, Recipe, Serving
 
 
-def block(in_channels: int, channels: int) -> nn.Sequential:
-    """Two 3x3 convolutions, then half the height and width."""
+def convolution(in_channels: int, channels: int, size: int) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU: the picture keeps its height and width."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
+        nn.Conv2d(in_channels, channels, size, padding=size // 2, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
     )
 
 
 class Siamese(nn.Module):
-    """Four blocks, a grid of 4x4 cells that keeps where in the face something was seen, and a linear layer."""
+    """Six convolutions; a grid of cells, not their mean, keeps where in the face something was seen; a linear layer."""
 
     def __init__(self, embedding_dim: int = 128) -> None:
         super().__init__()
-        self.features = nn.Sequential(  # (N, 1, 64, 64)
-            block(1, 16),  # (N, 16, 32, 32)
-            block(16, 32),  # (N, 32, 16, 16)
-            block(32, 64),  # (N, 64, 8, 8)
-            block(64, 128),  # (N, 128, 4, 4)
+        self.features = nn.Sequential(  # (N, 1, 48, 48)
+            convolution(1, 24, 5),
+            nn.MaxPool2d(2),  # (N, 24, 24, 24)
+            convolution(24, 48, 3),
+            convolution(48, 48, 3),
+            nn.MaxPool2d(2),  # (N, 48, 12, 12)
+            convolution(48, 96, 3),
+            convolution(96, 96, 3),
+            nn.MaxPool2d(2),  # (N, 96, 6, 6)
+            convolution(96, 96, 3),
         )
         self.dropout = nn.Dropout(0.3)
-        self.embedding = nn.Linear(128 * 4 * 4, embedding_dim)
+        self.embedding = nn.Linear(96 * 6 * 6, embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One face a row, or several: (N, 1, 64, 64) -> (N, D), (N, K, 1, 64, 64) -> (N, K, D)
-        features = self.features(x.flatten(0, -4)).flatten(1)
-        embeddings = normalize(self.embedding(self.dropout(features)))
-        return torch.unflatten(embeddings, 0, x.shape[:-3])
+        # One face a row, or several: (N, 1, 48, 48) -> (N, D), (N, K, 1, 48, 48) -> (N, K, D)
+        faces = x.flatten(0, -4)
+        if self.training:
+            return torch.unflatten(self.encode(faces), 0, x.shape[:-3])
+        one, mirrored = self.encode(torch.cat([faces, faces.flip(-1)])).chunk(2)  # two views of one person
+        return torch.unflatten(normalize(one + mirrored), 0, x.shape[:-3])
+
+    def encode(self, faces: Tensor) -> Tensor:
+        """(N, 1, 48, 48) -> (N, D), of length 1."""
+        features = self.features(faces).flatten(1)
+        return normalize(self.embedding(self.dropout(features)))
 
 
 CARD = Card(
@@ -46,9 +52,9 @@ CARD = Card(
     task="face_verification",
     network=Siamese,
     data="orl_faces",
-    input={"size": 64, "channels": 1, "mean": (0.5,), "std": (0.25,)},
-    # Batches of 8 people with 4 pictures each.
-    recipe=Recipe(epochs=60, batch_size=32, lr=2e-3, weight_decay=1e-2, augment=("flip", "affine", "erase")),
+    input={"size": 48, "channels": 1},
+    # 3 batches an epoch, each of 20 people with 4 pictures; training/faces.py makes new people out of them.
+    recipe=Recipe(epochs=100, batch_size=80, lr=2e-3, weight_decay=1e-2),
     serving=Serving(batch_size=8, explain_steps=16),
     floor={"nearest_neighbour": 0.98, "equal_error_rate": 0.05},
     anchor="99.6 % verification accuracy on LFW (FaceNet)",

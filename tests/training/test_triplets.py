@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from training.faces import affine, made_up
 from training.triplets import PeopleBatches, semi_hard
 from training.verification import equal_error_rate, nearest_neighbour, pairs
 
@@ -67,3 +68,19 @@ def test_equal_error_rate_and_nearest_neighbour_by_hand():
     rate, threshold = equal_error_rate(values, same)
     assert threshold == 0.3  # accepts both of one person, and 1 of the 8 others
     assert rate == pytest.approx((1 / 8 + 0) / 2)
+
+
+def test_made_up_people_are_the_same_ones_in_all_their_pictures():
+    torch.manual_seed(0)
+    faces = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
+    faces[:, :, 8:24, 8:24] = torch.arange(4, dtype=torch.uint8).repeat_interleave(2).view(-1, 1, 1, 1) * 50 + 50
+    people = torch.tensor([7, 7, 3, 3, 5, 5, 9, 9])  # as they come, in any order
+    changed = made_up(faces, people)
+    assert (changed.shape, changed.dtype) == (faces.shape, torch.uint8)
+    assert (changed != faces).flatten(1).any(dim=1).all()
+    assert not torch.equal(changed[0], changed[1])  # each picture has a turn and a light of its own
+    place = torch.tensor([0, 0, 1, 1])
+    matrices = affine(place, 2)
+    mirrored = torch.linalg.det(matrices[:, :, :2]) < 0
+    assert mirrored[0] == mirrored[1]
+    assert mirrored[2] == mirrored[3]
