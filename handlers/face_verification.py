@@ -64,17 +64,18 @@ class FaceVerification(TaskHandler[Question]):
         pictures, delta = heatmaps(self.network, item, faces, others.to(self.device), self.card["serving"])
         if isinstance(pictures, bytes):
             return Answer(pictures, content_type="image/png")
-        verdict = self._verdict(float(embeddings[0] @ others[0]))
+        threshold = self.codec.gallery_threshold if person else self.codec.threshold
+        verdict = self._verdict(float(embeddings[0] @ others[0]), threshold)
         return {**person, **verdict, "convergence_delta": delta, "heatmaps": pictures}
 
-    def _verdict(self, similarity: float) -> dict[str, Any]:
-        threshold = self.codec.threshold
+    @staticmethod
+    def _verdict(similarity: float, threshold: float) -> dict[str, Any]:
         return {"same": similarity >= threshold, "similarity": round(similarity, 6), "threshold": threshold}
 
     def _reply(self, output: Tensor, item: Question) -> dict[str, Any]:
         match item.verb:
             case "compare":
-                return self._verdict(float(output[0] @ output[1]))
+                return self._verdict(float(output[0] @ output[1]), self.codec.threshold)
             case "enrol":
                 return {"enrolled": item.person, "pictures": self.gallery.enrol(item.person, output[0])}
             case "delete":
@@ -82,9 +83,10 @@ class FaceVerification(TaskHandler[Question]):
             case "list":
                 people = self.gallery.people().items()
                 return {"people": [{"person": person, "pictures": count} for person, count in people]}
-        near = [pair for pair in self.gallery.nearest(output[0], item.top) if pair[1] >= self.codec.threshold]
+        threshold = self.codec.gallery_threshold
+        near = [pair for pair in self.gallery.nearest(output[0], item.top) if pair[1] >= threshold]
         matches = [{"person": person, "similarity": round(similarity, 6)} for person, similarity in near]
-        return {"matches": matches, "threshold": self.codec.threshold}
+        return {"matches": matches, "threshold": threshold}
 
     def _others(self, embeddings: Tensor, item: Question, target: str | None) -> tuple[dict[str, str], Tensor]:
         """The person that the explanation is about, and the embedding to which each face is compared: (K, D)."""

@@ -12,11 +12,6 @@ STRETCH = 0.12  # of width and height, each as the exponent of e
 BEND = 0.06  # standard deviation of the shifts, of half the picture's side,
 KNOTS = 5  # on a grid of so many points a side
 # Of a picture
-POSE = 0.05  # standard deviation of the shifts, of half the picture's side,
-POSE_KNOTS = 3  # on a grid of so many points a side: as if the head were turned, or the face drawn
-SHADE = 0.4  # from one side to the other, of full white
-HIDDEN = 0.5  # of the pictures have a rectangle hidden,
-HALF = (0.1, 0.4)  # whose half sides are that much of half the picture's side
 TURN = 0.17  # radians
 SHIFT = 0.1  # of half the picture's side
 SCALE = 0.08
@@ -36,30 +31,16 @@ def made_up(pixels: Tensor, people: Tensor) -> Tensor:
     place = place.cpu()
     faces = blended(pixels.float() / 255, place, count)
     grid = affine_grid(affine(place, count).to(faces), list(faces.shape), align_corners=False)  # (N, S, S, 2)
-    size = pixels.shape[-1]
-    shifts = bends(count, KNOTS, BEND, size)[place] + bends(len(place), POSE_KNOTS, POSE, size)
-    faces = grid_sample(faces, grid + shifts.to(faces), padding_mode="border", align_corners=False).clamp(0, 1)
-    return (lit(faces) * 255).round().to(torch.uint8)
+    grid = grid + bends(count, pixels.shape[-1])[place].to(faces)
+    faces = grid_sample(faces, grid, padding_mode="border", align_corners=False).clamp(0, 1)
+    light = uniform(-GAMMA, GAMMA, len(place), 1, 1, 1).exp()
+    return (faces ** light.to(faces) * 255).round().to(torch.uint8)
 
 
-def bends(number: int, knots: int, deviation: float, size: int) -> Tensor:
-    """(number, S, S, 2): smooth shifts of pixels, right and down."""
-    shifts = torch.randn(number, 2, knots, knots) * deviation
+def bends(count: int, size: int) -> Tensor:
+    """(P, S, S, 2): smooth shifts of pixels, right and down."""
+    shifts = torch.randn(count, 2, KNOTS, KNOTS) * BEND
     return interpolate(shifts, (size, size), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-
-
-def lit(faces: Tensor) -> Tensor:
-    """(N, C, S, S) in 0..1, each under a light of its own, some with a rectangle hidden in grey."""
-    number, size = len(faces), faces.shape[-1]
-    line = torch.linspace(-1, 1, size)
-    x, y = line.view(1, 1, 1, -1), line.view(1, 1, -1, 1)
-    right, down = uniform(-SHADE / 2, SHADE / 2, 2, number, 1, 1, 1)
-    light = uniform(-GAMMA, GAMMA, number, 1, 1, 1).exp()
-    shaded = (faces ** light.to(faces) + (right * x + down * y).to(faces)).clamp(0, 1)
-    centre, half = uniform(-1, 1, 2, number, 1, 1, 1), uniform(*HALF, 2, number, 1, 1, 1)
-    hidden = ((x - centre[0]).abs() < half[0]) & ((y - centre[1]).abs() < half[1])
-    hidden &= torch.rand(number, 1, 1, 1) < HIDDEN
-    return shaded.masked_fill(hidden.to(faces.device), 0.5)
 
 
 def blended(faces: Tensor, place: Tensor, count: int) -> Tensor:

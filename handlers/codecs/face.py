@@ -15,13 +15,14 @@ LARGEST = 1024  # pixels a side; a larger image is made smaller before anything 
 @dataclass(frozen=True)
 class FaceCodec:
     """The image of one face, cut out as those it was trained on, as a square of `size` pixels in 1 (grey) or 3
-    `channels`; from the similarity `threshold` on, two are taken for the same person. Training sets it on people that
-    are neither trained nor tested on.
+    `channels`. From the similarity `threshold` on, two are taken for the same person; from `gallery_threshold` on, one
+    and the most similar of an enrolled person. Training sets both on people that are neither trained nor tested on.
     """
 
     size: int
     channels: int
     threshold: float = 0.5
+    gallery_threshold: float = 0.5
 
     def pixels(self, data: bytes) -> Tensor:
         """The bytes of an image file -> (C, size, size) of uint8: all of it, for hair and chin tell people apart."""

@@ -6,7 +6,7 @@ import torch
 
 from training.faces import affine, made_up
 from training.triplets import PeopleBatches, semi_hard
-from training.verification import equal_error_rate, nearest_neighbour, pairs
+from training.verification import against_gallery, equal_error_rate, nearest_neighbour, pairs
 
 
 def test_batches_hold_several_pictures_of_several_people():
@@ -68,6 +68,10 @@ def test_equal_error_rate_and_nearest_neighbour_by_hand():
     rate, threshold = equal_error_rate(values, same)
     assert threshold == 0.3  # accepts both of one person, and 1 of the 8 others
     assert rate == pytest.approx((1 / 8 + 0) / 2)
+    best, of_that_person = against_gallery(similarities, people)
+    assert len(best) == 5 * 3 - 1  # c has no other picture to enrol
+    assert sorted(best[of_that_person]) == [0.3, 0.3, 0.9, 0.9]
+    assert max(best[~of_that_person]) == 0.4
 
 
 def test_made_up_people_are_the_same_ones_in_all_their_pictures():
