@@ -37,6 +37,12 @@ def equal_error_rate(similarities: Floats, same: NDArray[np.bool_]) -> tuple[flo
     return float((false_accepts[place] + false_rejects[place]) / 2), float(thresholds[place])
 
 
+def rates(similarities: Floats, same: NDArray[np.bool_], threshold: float) -> dict[str, float]:
+    """What goes wrong at the threshold."""
+    accepted = similarities >= threshold
+    return {"false_accept_rate": float(accepted[~same].mean()), "false_reject_rate": float((~accepted)[same].mean())}
+
+
 def nearest_neighbour(similarities: Floats, people: Sequence[str]) -> float:
     """In what share of the pictures the most similar other one is of the same person; (N, N). Those who have but one
     picture can't be found, and are not looked for."""

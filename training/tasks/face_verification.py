@@ -49,9 +49,8 @@ class FaceVerification(Task):
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Any], dataloader_idx: int) -> tuple[Tensor, Any]:
         pixels, people = batch
-        return super().on_after_batch_transfer(
-            (made_up(pixels, people) if self.training else pixels, people), dataloader_idx
-        )
+        pixels = made_up(pixels, people) if self.training else pixels
+        return super().on_after_batch_transfer((pixels, people), dataloader_idx)
 
     def inputs(self, batch: Tensor) -> Tensor:
         return self.codec.normalize(self.augment(batch) if self.training else batch)
@@ -117,25 +116,22 @@ class FaceVerification(Task):
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """The pixels themselves are the baseline, at the network's own resolution: the nearer, the more similar."""
         similarities, people = similarities_of(truths, replies)
-        values, same = verification.pairs(similarities, people)
         pixels = torch.stack([self.codec.pixels(file) for file in self.data.test.inputs]).flatten(1).double()
         plain = -torch.cdist(pixels, pixels).numpy()
-        curves = {"embeddings, pairs": (values, same), "pixels, pairs": verification.pairs(plain, people)}
-        curves["embeddings, gallery"] = in_gallery = verification.against_gallery(similarities, people)
-        curves["pixels, gallery"] = verification.against_gallery(plain, people)
+        curves = {
+            f"{what}, {kind}": select(matrix, people)
+            for what, matrix in (("embeddings", similarities), ("pixels", plain))
+            for kind, select in (("pairs", verification.pairs), ("gallery", verification.against_gallery))
+        }
         verification.draw(curves, plots / "roc.png")
-        accepted = values >= self.codec.threshold
-        rates = {"false_accept_rate": accepted[~same].mean(), "false_reject_rate": 1 - accepted[same].mean()}
-        found = in_gallery[0] >= self.codec.gallery_threshold
-        rates["gallery_false_accept_rate"] = found[~in_gallery[1]].mean()
-        rates["gallery_false_reject_rate"] = 1 - found[in_gallery[1]].mean()
+        rates = verification.rates(*curves["embeddings, pairs"], self.codec.threshold)
+        in_gallery = verification.rates(*curves["embeddings, gallery"], self.codec.gallery_threshold)
         shown = {
             "threshold": self.codec.threshold,
             "gallery_threshold": self.codec.gallery_threshold,
-            "pairs": {"same": int(same.sum()), "different": int((~same).sum())},
             "baselines": {"pixels": verification.figures(plain, people)},
         }
-        return {name: float(rate) for name, rate in rates.items()}, shown
+        return rates | {f"gallery_{name}": rate for name, rate in in_gallery.items()}, shown
 
 
 def as_text(file: bytes) -> str:
