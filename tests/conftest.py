@@ -1,10 +1,19 @@
 """Fixtures that several tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from handlers import gallery
 from tests.worker import Worker, untrained
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gallery_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees whom another run, or a server beside it, has enrolled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(gallery.FOLDER, str(tmp_path_factory.mktemp("gallery")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,14 @@ import torch
 import models
 from archive import export
 from handlers.codecs.image import png
+from tests.clips import clip
+from tests.tasks.face_verification import TEXT_A, TEXT_B
 from tests.worker import untrained
 
 EXAMPLES = {
     "image_classification": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(3, 32, 32))),
+    "video_classification": ("example.avi", "video/x-msvideo", clip()),
+    "face_verification": ("example.json", "application/json", json.dumps({"a": TEXT_A, "b": TEXT_B}).encode()),
     "text_classification": ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode()),
     "tabular_regression": ("example.json", "application/json", b'{"features": [1,2,3,4,5,6,7,8,9,10,11,12,13]}'),
 }

@@ -1,5 +1,6 @@
 """The fast path gives the same answers, on every model and runtime, and says no to what it was not built for."""
 
+import copy
 import json
 
 import pytest
@@ -30,6 +31,19 @@ def test_the_fast_network_answers_as_the_trained_one(worker, name, precision):
     bound = 1e-4 if run.dtype == torch.float32 else 0.05
     assert (got - expected).abs().max() <= bound * expected.abs().max()
     assert all(parameter.dtype == torch.float32 for parameter in network.parameters())  # explanations need it whole
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_folding_statistics_that_were_learnt_changes_no_answer(worker, name):
+    network = copy.deepcopy(worker(name).handler.network)
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):  # new ones change next to nothing
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    batch = inputs(worker(name), 4)
+    with torch.inference_mode():
+        torch.testing.assert_close(fast.fold(network)(batch), network(batch), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in IMAGES if models.find(name).serving.channels_last])

@@ -62,9 +62,9 @@ def test_the_network_answers_row_by_row(name):
     with torch.inference_mode():
         together = network(batch)
         apart = torch.cat([network(row.unsqueeze(0)) for row in batch])
-    classes = arguments.get("num_classes")
+    width = arguments.get("num_classes") or arguments.get("embedding_dim")
     assert len(together) == 3
-    assert not classes or together.shape[1] == classes
+    assert not width or together.shape[1] == width
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
     assert together.std(dim=0).max() > 0, "the answer does not depend on the input"
 

@@ -84,7 +84,7 @@ class Batches(Sampler[list[int]]):
         return [list(order[start : start + self.size]) for start in range(0, len(order), self.size)]
 
 
-def loader(examples: Examples, batches: Batches, pinned: bool = False) -> DataLoader[tuple[Tensor, Any]]:
+def loader(examples: Examples, batches: Sampler[list[int]], pinned: bool = False) -> DataLoader[tuple[Tensor, Any]]:
     """The sampler yields whole batches, so the loader must not batch again. A GPU fetches pinned ones by itself,
     while the processor goes on.
 

@@ -1,7 +1,5 @@
 """Images: from the bytes of a file to the tensor of a network."""
 
-import base64
-import binascii
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2.functional import center_crop, resize
 
+from handlers.codecs.upload import file_bytes
 from handlers.errors import BadRequest
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -25,17 +24,7 @@ SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 def image_bytes(value: Any) -> bytes:
     """The bytes of an image that was sent raw, as a form part, or as base64 in JSON (a data: URL will do)."""
-    if isinstance(value, str):
-        text = value.partition(",")[2] if value.startswith("data:") else value
-        try:
-            value = base64.b64decode("".join(text.split()), validate=True)
-        except binascii.Error as fault:
-            raise BadRequest("image", f"not valid base64: {fault}") from fault
-    if not isinstance(value, bytes):
-        raise BadRequest("image", 'send the image as the body, as a form part "image", or as {"image": "<base64>"}')
-    if not value:
-        raise BadRequest("image", "the image is empty")
-    return value
+    return file_bytes(value, "image")
 
 
 def open_image(data: bytes) -> Image.Image:

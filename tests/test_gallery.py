@@ -1,0 +1,194 @@
+"""The gallery of faces: enrolled, listed and deleted in requests, shared by workers, and there after a restart."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from jsonschema import validate
+
+from handlers import gallery, vectors
+from handlers.errors import BadRequest
+from handlers.gallery import Gallery, person_of
+from tests.samples import picture
+from tests.worker import JSON, Ask, Worker, untrained
+
+FACE = picture(size=(46, 56))
+OTHER = picture("L", size=(64, 64))
+EXPLAIN = {"explain": "True"}
+
+
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    """Two workers of one model, as TorchServe would start them, with a gallery of their own."""
+    monkeypatch.setenv(gallery.FOLDER, str(tmp_path / "gallery"))
+    folder = untrained("siamese", tmp_path / "artifacts")
+    return Worker(folder), Worker(folder)
+
+
+def unit(*numbers: float) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.tensor(numbers, dtype=torch.float32), dim=0)
+
+
+def ask(worker, **fields):
+    (got,) = worker.ask(Ask(fields))
+    if got.status == 200:
+        validate(got.json, worker.handler.REPLY)
+    return got
+
+
+def test_who_is_enrolled_is_found_listed_and_deleted_by_every_worker(workers, tmp_path):
+    one, other = workers
+    assert ask(one, image=FACE).json["matches"] == []
+    assert ask(one, image=FACE, enrol="李 雷".encode()).json["pictures"] == 1
+    (match,) = ask(other, image=FACE).json["matches"]
+    assert match == {"person": "李 雷", "similarity": pytest.approx(1, abs=1e-4)}
+    assert ask(other, image=OTHER, enrol=" 李 雷 ".encode()).json == {
+        "model": "siamese",
+        "version": "1.0",
+        "enrolled": "李 雷",
+        "pictures": 2,
+    }
+    (listed,) = one.ask(Ask({"body": {"list": True}}, JSON))
+    assert listed.json["people"] == [{"person": "李 雷", "pictures": 2}]
+    again = Worker(tmp_path / "artifacts")  # a restart
+    assert ask(again, image=OTHER).json["matches"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+    (gone,) = again.ask(Ask({"body": b""}, {"x-request-query": "delete=%E6%9D%8E+%E9%9B%B7"}))
+    assert (gone.json["deleted"], gone.json["pictures"]) == ("李 雷", 2)
+    assert ask(one, image=FACE).json["matches"] == []
+    assert ask(one, delete="李 雷".encode()).json["field"] == "delete"
+
+
+def test_one_batch_may_hold_every_kind_of_request(workers):
+    one, _ = workers
+    asks = [
+        Ask({"image": FACE, "enrol": b"anna"}),
+        Ask({"a": FACE, "b": FACE}),
+        Ask({"delete": b"nobody"}),
+        Ask({"image": FACE}),
+        Ask({"body": {"list": True}}, JSON),
+        Ask({"image": FACE}, EXPLAIN),
+    ]
+    enrolled, same, refused, found, listed, why = one.ask(*asks)
+    assert [got.status for got in (enrolled, same, refused, found, listed, why)] == [200, 200, 400, 200, 200, 200]
+    assert same.json["similarity"] == pytest.approx(1, abs=1e-4)
+    assert same.json["same"] is True
+    assert [match["person"] for match in found.json["matches"]] == ["anna"]
+    assert listed.json["people"] == [{"person": "anna", "pictures": 1}]
+    assert why.json["person"] == "anna"
+
+
+def test_an_explanation_is_of_the_match_that_was_asked_about(workers):
+    one, _ = workers
+    (nobody,) = one.ask(Ask({"image": FACE}, EXPLAIN))
+    assert (nobody.status, nobody.json["field"]) == (400, "image")
+    ask(one, image=FACE, enrol=b"anna")
+    ask(one, image=OTHER, enrol=b"berta")
+    asks = [Ask({"image": FACE, "target": target}, EXPLAIN) for target in (b"berta", b"nobody")]
+    berta, unknown = one.ask(*asks)
+    validate(berta.json, one.handler.EXPLANATION)
+    assert (berta.json["person"], list(berta.json["heatmaps"])) == ("berta", ["image"])
+    assert abs(berta.json["convergence_delta"]) < 0.1
+    assert (unknown.status, unknown.json["field"]) == (400, "target")
+    (change,) = one.ask(Ask({"delete": b"anna"}, EXPLAIN))
+    assert (change.status, change.json["field"]) == (400, "delete")
+    assert set(one.handler.gallery.people()) == {"anna", "berta"}
+    two = {"a": FACE, "b": OTHER}
+    pair, both = one.ask(Ask(two, EXPLAIN), Ask(two, {**EXPLAIN, "accept": "image/png"}))
+    assert list(pair.json["heatmaps"]) == ["a", "b"]
+    assert both.content_type == "image/png"
+
+
+def test_embeddings_are_those_that_are_compared(workers):
+    one, _ = workers
+    (got,) = one.ask(Ask({"a": FACE, "b": OTHER, "embeddings": b"true"}))
+    a, b = (torch.tensor(got.json["embeddings"][part]) for part in ("a", "b"))
+    assert float(a @ b) == pytest.approx(got.json["similarity"], abs=1e-4)
+
+
+@pytest.mark.parametrize("faiss", [vectors.faiss, None], ids=["faiss", "torch"])
+def test_the_index_finds_the_nearest_exactly(monkeypatch, faiss):
+    monkeypatch.setattr(vectors, "faiss", faiss)
+    random = np.random.default_rng(0)
+    matrix, query = random.normal(size=(500, 32)).astype(np.float32), random.normal(size=32).astype(np.float32)
+    found = vectors.index(matrix)(query, 7)
+    products = matrix @ query
+    assert [place for place, _ in found] == np.argsort(-products)[:7].tolist()
+    assert [product for _, product in found] == pytest.approx(sorted(products)[:-8:-1], abs=1e-4)
+    assert len(vectors.index(matrix[:3])(query, 7)) == 3
+
+
+def test_each_person_counts_once_with_the_best_picture(tmp_path):
+    mine = Gallery(tmp_path / "g.sqlite")
+    for person, place in (("anna", (1, 0)), ("anna", (1, 0.1)), ("berta", (0, 1)), ("carl", (1, 1))):
+        mine.enrol(person, unit(*place))
+    found = mine.nearest(unit(1, 0.1), 2)
+    assert [person for person, _ in found] == ["anna", "carl"]
+    assert found[0][1] == pytest.approx(1)
+
+
+def test_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "MAX_PEOPLE", 2)
+    monkeypatch.setattr(gallery, "MAX_PICTURES", 2)
+    mine = Gallery(tmp_path / "g.sqlite")
+    for person in ("anna", "anna", "berta"):
+        mine.enrol(person, unit(1, 0))
+    for person, says in (("anna", "anna has 2 pictures"), ("carl", "2 people are enrolled")):
+        with pytest.raises(BadRequest, match=says):
+            mine.enrol(person, unit(1, 0))
+    assert mine.people() == {"anna": 2, "berta": 1}
+
+
+def test_many_writers_lose_nothing(tmp_path):
+    def enrol(number: int) -> None:
+        Gallery(tmp_path / "g.sqlite").enrol(f"person {number % 4}", unit(1, number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enrol, range(40)))
+    assert Gallery(tmp_path / "g.sqlite").people() == {f"person {number}": 10 for number in range(4)}
+
+
+def test_the_file_is_read_again_only_after_a_change(tmp_path, monkeypatch):
+    built = []
+    index = vectors.index
+    monkeypatch.setattr(vectors, "index", lambda matrix: built.append(len(matrix)) or index(matrix))
+    mine, other = Gallery(tmp_path / "g.sqlite"), Gallery(tmp_path / "g.sqlite")
+    mine.enrol("anna", unit(1, 0))
+    for _ in range(3):
+        mine.nearest(unit(1, 0), 1)
+    other.enrol("berta", unit(0, 1))
+    assert mine.nearest(unit(0, 1), 1)[0][0] == "berta"
+    assert built == [1, 2]
+
+
+def test_what_is_deleted_is_gone_from_the_disk_and_others_cannot_read_the_rest(tmp_path):
+    mine = Gallery(tmp_path / "private" / "g.sqlite")
+    mine.enrol("a name to find", unit(*range(1, 33)))
+    mark = unit(*range(1, 33)).numpy().tobytes()
+    assert mark in mine.file.read_bytes()
+    mine.delete("a name to find")
+    content = b"".join(file.read_bytes() for file in mine.file.parent.iterdir())
+    assert mark not in content
+    assert b"a name to find" not in content
+    assert stat.S_IMODE(mine.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(mine.file.parent.stat().st_mode) == 0o700
+
+
+def test_a_gallery_that_cannot_be_opened_fails_its_own_rows(workers, tmp_path):
+    one, _ = workers
+    (tmp_path / "gallery").write_text("a file where the folder should be")
+    bad, good = one.ask(Ask({"image": FACE}), Ask({"a": FACE, "b": FACE}))
+    assert (bad.status, good.status) == (500, 200)
+    assert "gallery" in bad.json["message"]
+
+
+@pytest.mark.parametrize("name", ["anna", "Anne-Marie O'Neil", "李雷", "s1", "J. R. R."])
+def test_names_of_any_script(name):
+    assert person_of(f" {name} ", "enrol") == name
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "../x", "a/b", "a\0b", "a\nb", "<b>", "x" * 65, "-rf"])
+def test_what_is_no_name(name):
+    with pytest.raises(BadRequest):
+        person_of(name, "enrol")
