@@ -30,7 +30,7 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     with Offline(folder) as worker:
         replies = list(worker.replies(requests, task.options))
         card["example"]["reply"] = next(worker.replies(requests[:1]))
-        cost = worker.explanation_cost(requests[0])
+        cost = worker.explanation_cost(requests[0], task.options)
     truths = [request.truth for request in requests]
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
