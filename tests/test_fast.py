@@ -16,11 +16,16 @@ from tests.worker import inputs, untrained
 
 CPU = torch.device("cpu")
 IMAGES = [name for name in models.names() if models.find(name).task == "image_classification"]
+# Networks that can't be served in bf16, and why.
+FP32_ONLY = {"faster_rcnn": "rounding would decide which of many proposals are looked at"}
 
 
 @pytest.mark.parametrize("name", models.names())
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_fast_network_answers_as_the_trained_one(worker, name, precision):
+    if precision == "bf16" and name in FP32_ONLY:
+        assert models.find(name).serving.precision == "fp32"
+        pytest.skip(FP32_ONLY[name])
     one = worker(name)
     batch = inputs(one, 8)
     network = one.handler.network

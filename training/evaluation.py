@@ -31,7 +31,7 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         replies = list(worker.replies(requests, task.options))
         card["example"]["reply"] = next(worker.replies(requests[:1]))
         if worker.handler.EXPLANATION is not None:
-            cost = worker.explanation_cost(requests[0])
+            cost = worker.explanation_cost(requests[0], task.options)
             card["explain"] = {"cost": round(cost, 1), "steps": task.card.serving.explain_steps}
     truths = [request.truth for request in requests]
     plots = folder / "plots"

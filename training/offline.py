@@ -60,15 +60,15 @@ class Offline:
         for start in range(0, len(requests), self.batch_size):
             yield from self._batch(requests[start : start + self.batch_size], options or {}, explain)
 
-    def explanation_cost(self, request: Request) -> float:
+    def explanation_cost(self, request: Request, options: dict[str, str] | None = None) -> float:
         """How many times as long as a prediction an explanation takes, each alone in its batch."""
-        seconds = {explain: self._seconds(request, explain) for explain in (False, True)}
+        seconds = {explain: self._seconds(request, options or {}, explain) for explain in (False, True)}
         return seconds[True] / seconds[False]
 
-    def _seconds(self, request: Request, explain: bool) -> float:
+    def _seconds(self, request: Request, options: dict[str, str], explain: bool) -> float:
         def once() -> float:
             start = time.perf_counter()
-            self._batch([request], {}, explain)
+            self._batch([request], options, explain)
             return time.perf_counter() - start
 
         once()

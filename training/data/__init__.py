@@ -17,6 +17,8 @@ from training.data.embedded import DATA, ensure, stand_ins
 
 __all__ = ["Dataset", "Found", "Split", "UnknownData", "find", "known_layouts", "stand_ins"]
 
+ANY = "image_folder"
+
 
 class UnknownData(LookupError):  # noqa: N818 - said to a user, not to a programmer
     """There is no such data set, or its files are of no layout that is known."""
@@ -40,8 +42,8 @@ class Found:
 
 
 def known_layouts() -> list[ModuleType]:
-    """Every layout, in the order of their names."""
-    files = sorted((Path(__file__).parent / "layouts").glob("*.py"))
+    """Every layout, in the order of their names; ImageFolder last, for it takes any folders of images."""
+    files = sorted((Path(__file__).parent / "layouts").glob("*.py"), key=lambda file: (file.stem == ANY, file.stem))
     return [import_module(f"training.data.layouts.{file.stem}") for file in files if file.stem != "__init__"]
 
 

@@ -1,0 +1,98 @@
+"""What detectors have in common: the options of a request, the objects of a reply, and the annotated picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torchvision.transforms.v2.functional import resize
+from torchvision.utils import draw_bounding_boxes
+
+from handlers.codecs.image import png, read_pixels
+from handlers.codecs.letterbox import Letterboxed
+from handlers.errors import BadRequest
+from handlers.replies import NUMBER, STRING, array, schema
+from handlers.row import Row
+from models.parts.detection import Detections
+
+THRESHOLD, TOP = 0.5, 100
+LONG_SIDE = (256, 1024)  # of an annotated picture: smaller images are enlarged, larger ones reduced
+OBJECT = schema(label=STRING, score=NUMBER, box={**array(NUMBER), "minItems": 4, "maxItems": 4})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One decoded request: the image as sent and in its square, the lowest score and the most objects to name, which
+    of them an explanation is about, and whether a bare PNG is wanted.
+    """
+
+    file: bytes
+    image: Letterboxed
+    threshold: float
+    top: int
+    place: int
+    as_png: bool
+
+    @classmethod
+    def of(cls, row: Row, file: bytes, image: Letterboxed) -> "Item":
+        """Reads the row's options; raises BadRequest for those that make no sense."""
+        place = _whole(row, "object", 0, least=0)
+        return cls(file, image, _share(row), _whole(row, "top", TOP, least=1), place, row.accepts("image/png"))
+
+
+def objects(found: Detections, item: Item, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """What a network found in the item's square, best first -> the members of the reply."""
+    keep = found["scores"] >= item.threshold
+    boxes, scores, numbers = (part[keep][: item.top] for part in (found["boxes"], found["scores"], found["labels"]))
+    rows = zip(item.image.to_image(boxes).tolist(), scores.tolist(), numbers.tolist(), strict=True)
+    return [
+        {"label": labels[number], "score": round(score, 6), "box": [round(edge, 2) for edge in box]}
+        for box, score, number in rows
+    ]
+
+
+def chosen(found: Sequence[Mapping[str, Any]], item: Item, target: str | None, labels: Sequence[str]) -> dict[str, Any]:
+    """The object that an explanation is about: number `object`, from 0, of those whose label is `target`, or of all."""
+    if target is not None and target not in labels:
+        raise BadRequest("target", f"no class {target!r}; there are: {', '.join(labels[:20])}")
+    kind = "object" if target is None else f"object {target!r}"
+    those = [one for one in found if target in (None, one["label"])]
+    if not those:
+        raise BadRequest("image", f"no {kind} with a score of at least {item.threshold} was found: nothing to explain")
+    if item.place >= len(those):
+        raise BadRequest("object", f"no {kind} with the number {item.place}: found were 0 to {len(those) - 1}")
+    return dict(those[item.place])
+
+
+def annotated(file: bytes, found: Sequence[Mapping[str, Any]]) -> bytes:
+    """PNG bytes of the image with the boxes, labels and scores of the reply's objects."""
+    image = read_pixels(file, 3)  # (3, H, W)
+    longer = max(image.shape[1:])
+    scale = min(max(longer, LONG_SIDE[0]), LONG_SIDE[1]) / longer
+    if scale != 1:
+        image = resize(image, [max(1, round(side * scale)) for side in image.shape[1:]], antialias=True)
+    boxes = torch.tensor([one["box"] for one in found]).view(-1, 4) * scale
+    names = [f"{one['label']} {one['score']:.2f}" for one in found]
+    if not found:
+        return png(image)
+    return png(draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True))
+
+
+def _share(row: Row) -> float:
+    given = row.option("threshold")
+    try:
+        share = THRESHOLD if given is None else float(given)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:  # NaN is not, either
+        raise BadRequest("threshold", "not a number from 0 to 1")
+    return share
+
+
+def _whole(row: Row, name: str, default: int, least: int) -> int:
+    given = row.option(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) >= least):
+        raise BadRequest(name, f"not a whole number of at least {least}")
+    return int(given)

@@ -1,0 +1,90 @@
+"""Images -> objects: what they are, and where."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from captum.attr import Occlusion
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from handlers import codecs
+from handlers.base import Reply, TaskHandler
+from handlers.codecs.image import image_bytes
+from handlers.codecs.letterbox import LetterboxCodec
+from handlers.detection import OBJECT, Item, annotated, chosen, objects
+from handlers.heatmap import heatmap
+from handlers.replies import BASE64, BINARY, STRING, Answer, array, schema
+from handlers.row import Row
+from models.parts.detection import Detector
+
+
+class ObjectDetection(TaskHandler[Item]):
+    """Explains by occlusion, as D-RISE does (arXiv:2006.03204): a patch of the image is covered, and what the object
+    loses by it, in score times overlap, speaks for it.
+
+    Gradients would stop at the proposals of a two-stage network, and NMS has none; this asks the network as callers
+    do, on its fast path, and costs `explain_steps` squared predictions.
+    """
+
+    network: Detector
+    REQUEST: ClassVar[Mapping[str, Any]] = {
+        "image/*": {"schema": BINARY},
+        "multipart/form-data": {"schema": schema(image=BINARY)},
+        "application/json": {"schema": schema(image=BASE64)},
+    }
+    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, objects=array(OBJECT))
+    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, target=OBJECT, heatmap=BASE64)
+
+    def setup(self) -> None:
+        self.codec = codecs.load(LetterboxCodec, self.folder)
+        self.labels: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))
+
+    def decode(self, row: Row) -> Item:
+        file = image_bytes(row.field("image"))
+        return Item.of(row, file, self.codec.letterbox(file))
+
+    def collate(self, items: list[Item]) -> Tensor:
+        return self.codec.normalize(torch.stack([item.image.pixels for item in items]))  # (N, 3, S, S)
+
+    def encode(self, output: Tensor, item: Item) -> Reply:
+        found = self._found(output, item)
+        if item.as_png:
+            return Answer(annotated(item.file, found), content_type="image/png")
+        return {"objects": found}
+
+    def explain(self, item: Item, target: str | None) -> Reply:
+        batch = self.collate([item])
+        with torch.inference_mode():
+            about = chosen(self._found(self.forward(batch)[0], item), item, target, self.labels)
+            weights = self._occluded(batch, item.image.to_square(torch.tensor([about["box"]])), about["label"])
+        picture = heatmap(item.image.content(item.image.pixels), item.image.content(weights))
+        if item.as_png:
+            return Answer(picture, content_type="image/png")
+        return {"target": about, "heatmap": base64.b64encode(picture).decode()}
+
+    def _occluded(self, batch: Tensor, box: Tensor, label: str) -> Tensor:
+        """batch: (1, 3, S, S), box: (1, 4) -> (S, S), positive where covering takes from the score of the object."""
+
+        def score(images: Tensor) -> Tensor:
+            likest = []
+            for one in self.network.detections(self.run(images)):
+                same = one["labels"] == self.labels.index(label)
+                likest.append((box_iou(one["boxes"], box).squeeze(1) * one["scores"] * same).amax())
+            return torch.stack(likest)  # (N,)
+
+        stride = max(1, batch.shape[-1] // (self.card["serving"]["explain_steps"] + 1))
+        weights = Occlusion(score).attribute(
+            batch,
+            sliding_window_shapes=(3, 2 * stride, 2 * stride),  # half over the next one: smooth enough to look at
+            strides=(3, stride, stride),
+            baselines=0,  # the mean colour
+            perturbations_per_eval=self.card["serving"]["batch_size"],
+        )
+        return weights[0, 0]  # alike in all channels, which are covered together
+
+    def _found(self, output: Tensor, item: Item) -> list[dict[str, Any]]:
+        (found,) = self.network.detections(output.unsqueeze(0))
+        return objects(found, item, self.labels)

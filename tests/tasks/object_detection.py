@@ -1,0 +1,54 @@
+"""Images -> objects."""
+
+import torch
+from torch import Tensor
+
+from handlers.codecs.letterbox import LetterboxCodec
+from tests.samples import picture
+from tests.tasks import image_classification
+from tests.worker import Ask
+
+__all__ = ["BAD", "GOOD", "facts", "inputs", "loss", "numbers"]
+
+ALL = {"threshold": b"0", "top": b"3"}  # a network that knows nothing is sure of nothing
+
+
+def facts(card):
+    labels = [str(digit) for digit in range(10)]
+    return LetterboxCodec(**card.input), {"num_classes": 10, "size": card.input["size"]}, labels
+
+
+def inputs(codec, arguments, count) -> Tensor:
+    size = (count, 3, codec.size, codec.size)
+    generator = torch.Generator().manual_seed(1)
+    return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
+
+
+def numbers(reply) -> list[float]:
+    return [found["score"] for found in reply["objects"]]
+
+
+def loss(network, batch) -> Tensor:
+    """With an object in each image but the first."""
+    targets = [{"boxes": torch.tensor([[20.0, 30, 60, 80]]), "labels": torch.tensor([3])} for _ in batch]
+    targets[0] = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    return torch.stack(list(network.losses(batch, targets).values())).sum()
+
+
+# Images come as they come to a classifier; the options are a detector's own.
+GOOD = {
+    "all, however unsure": Ask({"body": picture(), **ALL}),
+    **{case: ask for case, ask in image_classification.GOOD.items() if not case.startswith("top")},
+    "threshold in the query": Ask({"body": picture()}, {"x-request-query": "threshold=0.05&top=2"}),
+    "a strip": Ask({"body": picture(size=(3000, 2)), **ALL}),
+    "one pixel": Ask({"body": picture(size=(1, 1)), **ALL}),
+    "a grey JPEG": Ask({"body": picture("L", "JPEG"), **ALL}),
+}
+
+# name: (request, the field that the 400 names)
+BAD = {
+    **image_classification.BAD,
+    **{f"threshold {x!r}": (Ask({"body": picture(), "threshold": x}), "threshold") for x in (b"", b"x", b"nan", b"2")},
+    "object -1": (Ask({"body": picture(), "object": b"-1"}), "object"),
+    "top of 30 digits": (Ask({"body": picture(), "top": b"9" * 30}), "top"),
+}

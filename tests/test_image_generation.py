@@ -1,0 +1,42 @@
+"""New images from seeds: again the same, each one its own, as JSON or as one picture."""
+
+import io
+
+import pytest
+from PIL import Image
+
+import models
+from tests.worker import JSON, Ask
+
+NAMES = [name for name in models.names() if models.find(name).task == "image_generation"]
+
+
+def ask(**options) -> Ask:
+    return Ask({"body": options}, JSON)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_gives_the_same_images_whatever_else_is_in_the_batch(worker, name):
+    alone, other = worker(name).ask(ask(seed=3, count=4), ask(seed=4, count=4))
+    *_, again = worker(name).ask(ask(seed=5, count=3), ask(seed=6), ask(seed=3, count=4))
+    assert again.json["images"] == alone.json["images"]
+    assert again.json["seed"] == 3
+    assert len(set(alone.json["images"])) == 4
+    assert not set(alone.json["images"]) & set(other.json["images"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_seed_the_reply_says_which_it_was(worker, name):
+    first, second = worker(name).ask(ask(count=2), ask(count=2))
+    assert first.json["seed"] != second.json["seed"]
+    (again,) = worker(name).ask(ask(seed=first.json["seed"], count=2))
+    assert again.json["images"] == first.json["images"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_images_as_one_picture(worker, name):
+    size = models.find(name).input["size"]
+    for count, shape in ((1, (size, size)), (5, (3 * size, 2 * size))):
+        (reply,) = worker(name).ask(Ask({"body": {"seed": 1, "count": count}}, {**JSON, "accept": "image/png"}))
+        assert reply.content_type == "image/png"
+        assert Image.open(io.BytesIO(reply.body)).size == shape

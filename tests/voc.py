@@ -1,0 +1,78 @@
+"""A Pascal VOC folder by hand: a few pictures of rectangles, annotated as the real ones are."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+Box = tuple[int, int, int, int]  # as VOC has them: from 1, the last pixel inside
+OBJECT = """
+	<object>
+		<name>{name}</name>
+		<pose>Left</pose>
+		<truncated>1</truncated>
+		<difficult>{difficult}</difficult>
+		<bndbox>
+			<xmin>{box[0]}</xmin>
+			<ymin>{box[1]}</ymin>
+			<xmax>{box[2]}</xmax>
+			<ymax>{box[3]}</ymax>
+		</bndbox>
+		<part>
+			<name>head</name>
+			<bndbox>
+				<xmin>2</xmin>
+				<ymin>2</ymin>
+				<xmax>4</xmax>
+				<ymax>4</ymax>
+			</bndbox>
+		</part>
+	</object>"""
+ANNOTATION = """<annotation>
+	<folder>VOC2007</folder>
+	<filename>{stem}.jpg</filename>
+	<source>
+		<database>The VOC2007 Database</database>
+	</source>
+	<size>
+		<width>{size[0]}</width>
+		<height>{size[1]}</height>
+		<depth>3</depth>
+	</size>
+	<segmented>0</segmented>{objects}
+</annotation>
+"""
+COLOURS = {"cat": "orange", "dog": "navy"}
+
+
+def annotated(root: Path, stem: str, objects: list[tuple[str, Box, int]], size: tuple[int, int] = (50, 30)) -> None:
+    """One image and its annotation: objects are (label, box, difficult)."""
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", size, "white")
+    for label, (x1, y1, x2, y2), _ in objects:
+        ImageDraw.Draw(image).rectangle((x1 - 1, y1 - 1, x2 - 1, y2 - 1), fill=COLOURS[label])
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95)
+    (root / "JPEGImages" / f"{stem}.jpg").write_bytes(buffer.getvalue())
+    nodes = "".join(OBJECT.format(name=label, box=box, difficult=flag) for label, box, flag in objects)
+    (root / "Annotations" / f"{stem}.xml").write_text(ANNOTATION.format(stem=stem, size=size, objects=nodes))
+
+
+def listed(root: Path, **splits: list[str]) -> None:
+    """ImageSets/Main: the stems in each split."""
+    for name, stems in splits.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text("".join(f"{stem}\n" for stem in stems))
+
+
+def devkit(folder: Path) -> Path:
+    """A VOCdevkit with 12 images to train, 4 to validate and 4 to test, of three sizes."""
+    root = folder / "VOCdevkit" / "VOC2007"
+    stems = [f"{number:06}" for number in range(1, 21)]
+    for number, stem in enumerate(stems):
+        width, height = ((50, 30), (40, 64), (300, 200))[number % 3]
+        box = (1 + number % 5, 2, width // 2 + number % 7, height - 3)
+        other = [("dog", (width // 2 + 8, 5, width, height // 2), int(number % 6 == 0))] if number % 2 else []
+        annotated(root, stem, [("cat", box, 0), *other], (width, height))
+    listed(root, train=stems[:12], val=stems[12:16], trainval=stems[:16], test=stems[16:])
+    return folder / "VOCdevkit"

@@ -1,0 +1,103 @@
+"""What the tasks with boxes share: mean average precision, random changes that move boxes along, and pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.detection import MeanAveragePrecision
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.tv_tensors import BoundingBoxes
+from torchvision.utils import draw_bounding_boxes
+
+from models.parts.detection import Target
+from training.augment import SHARED, TRANSFORMS
+
+SMALLEST = 6  # pixels: what is left of an object that was moved out of the image is none if it is smaller
+
+
+class MAP50(MeanAveragePrecision):
+    """The mean over classes of the average precision at IoU 0.5, of targets and detections in a network's form."""
+
+    def __init__(self) -> None:
+        super().__init__(backend="faster_coco_eval", iou_thresholds=[0.5])
+        self.warn_on_many_detections = False
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        return super().compute()["map_50"]
+
+
+def average_precision(
+    truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> dict[str, Any]:
+    """COCO's figures for JSON replies; those at IoU 0.5 are VOC's of 2010 on, but for 101 points of recall.
+
+    Truths have boxes, labels and `difficult`: such objects may be found, but need not be, as COCO's crowds.
+    """
+    metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True, extended_summary=True)
+    metric.warn_on_many_detections = False
+    places = {label: place for place, label in enumerate(labels)}
+    for truth, reply in zip(truths, replies, strict=True):
+        found = reply["objects"]
+        detections = _tensors([one["box"] for one in found], [places[one["label"]] for one in found])
+        wanted = _tensors(truth["boxes"], [places[label] for label in truth["labels"]])
+        metric.update(
+            [{**detections, "scores": torch.tensor([one["score"] for one in found])}],
+            [{**wanted, "iscrowd": torch.tensor(truth["difficult"], dtype=torch.int64)}],
+        )
+    return dict(metric.compute())
+
+
+def _tensors(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> dict[str, Tensor]:
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
+        "labels": torch.tensor(labels, dtype=torch.int64),
+    }
+
+
+def drawn(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
+    """(3, H, W) of uint8 with the boxes (M, 4) and a name at each."""
+    return draw_bounding_boxes(pixels, boxes, list(names), colors="red") if len(boxes) else pixels
+
+
+class BoxAugment:
+    """The named transforms on batches (N, 3, S, S) of uint8, boxes moved along; `few` images share a draw of each."""
+
+    def __init__(self, names: Sequence[str], fill: Sequence[float]) -> None:
+        known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ("color", "gray", "invert")}
+        known["shift"] = v2.RandomAffine(
+            degrees=0,
+            translate=(0.15, 0.15),
+            scale=(0.8, 1.25),
+            interpolation=InterpolationMode.BILINEAR,
+            fill=[round(255 * channel) for channel in fill],
+        )
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"no augmentation {', '.join(unknown)} of boxes; there are: {', '.join(known)}")
+        self.transform = v2.Compose(
+            [
+                *(known[name] for name in names),
+                v2.ClampBoundingBoxes(),
+                v2.SanitizeBoundingBoxes(SMALLEST, labels_getter=lambda inputs: inputs[2:]),
+            ]
+        )
+
+    def __call__(
+        self, pixels: Tensor, targets: Sequence[Target], few: int = SHARED // 4
+    ) -> tuple[Tensor, list[Target]]:
+        changed = [
+            self._together(some, targets[start : start + few])
+            for start, some in zip(range(0, len(pixels), few), torch.split(pixels, few), strict=True)
+        ]
+        return torch.cat([some for some, _ in changed]), [target for _, those in changed for target in those]
+
+    def _together(self, pixels: Tensor, targets: Sequence[Target]) -> tuple[Tensor, list[Target]]:
+        """All boxes of a few images as if they were of one, told apart again by `owner`."""
+        owner = torch.arange(len(targets)).repeat_interleave(torch.tensor([len(one["labels"]) for one in targets]))
+        boxes, labels = (torch.cat([one[name] for one in targets]) for name in ("boxes", "labels"))
+        canvas = (pixels.shape[-2], pixels.shape[-1])
+        held = BoundingBoxes(boxes, format="XYXY", canvas_size=canvas)
+        pixels, held, labels, owner = self.transform(pixels, held, labels, owner.to(labels.device))
+        plain = held.as_subclass(Tensor)
+        mine = [owner == place for place in range(len(targets))]
+        return pixels, [{"boxes": plain[those], "labels": labels[those]} for those in mine]

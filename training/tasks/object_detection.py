@@ -1,0 +1,139 @@
+"""Images -> objects: what they are, and where."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchmetrics import Metric
+from torchvision.transforms.v2.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from handlers.codecs.letterbox import LetterboxCodec
+from models.parts.detection import Detector, Target
+from training.batches import Examples
+from training.data.dataset import Dataset, Split
+from training.detection import MAP50, BoxAugment, average_precision, drawn
+from training.requests import Request
+from training.task import Task
+
+GRID = 16  # images in a picture
+
+
+class ObjectDetection(Task):
+    """Images lie in memory as squares (N, 3, S, S) of uint8, boxes in pixels of the square. The network has its own
+    losses (models/parts/detection.py), which are added up and logged apart.
+    """
+
+    METRIC = "map_50"
+    MEMORY_FORMAT = torch.channels_last
+    codec: LetterboxCodec
+
+    def prepare(self) -> None:
+        self.codec = LetterboxCodec(**self.card.input)
+        self.augment = BoxAugment(self.recipe.augment, self.codec.mean)
+        self.arguments = {"num_classes": len(self.data.labels), "size": self.codec.size}
+
+    @property
+    def detector(self) -> Detector:
+        return cast(Detector, self.network)
+
+    def encode(self, split: Split) -> Examples:
+        images = [self.codec.letterbox(file) for file in split.inputs]
+        targets = []
+        for image, target in zip(images, split.targets, strict=True):
+            easy = ~torch.tensor(target["difficult"], dtype=torch.bool)
+            boxes = image.to_square(torch.tensor(target["boxes"], dtype=torch.float32).view(-1, 4))
+            targets.append({"boxes": boxes[easy], "labels": torch.tensor(target["labels"], dtype=torch.int64)[easy]})
+        return Examples(torch.stack([image.pixels for image in images]), targets)
+
+    def new_metric(self) -> Metric:
+        return MAP50()
+
+    def loss(self, outputs: Tensor, targets: Any) -> Tensor:
+        raise NotImplementedError("a detector's losses begin with the images: see training_step")
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, list[Target]], dataloader_idx: int
+    ) -> tuple[Tensor, list[Target]]:
+        del dataloader_idx
+        pixels, targets = self.augment(*batch) if self.training else batch
+        return self.codec.normalize(pixels).contiguous(memory_format=self.MEMORY_FORMAT), targets
+
+    def training_step(self, batch: tuple[Tensor, list[Target]], _: int) -> Tensor:
+        losses = self.detector.losses(*batch)
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("loss/train", loss, prog_bar=True, batch_size=len(batch[1]))
+        self.log_dict({f"loss/{name}": part for name, part in losses.items()}, batch_size=len(batch[1]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, list[Target]], _: int) -> None:
+        images, targets = batch
+        self.metric.update(self.detector.detections(self.network(images).float()), targets)
+        loss = torch.stack(list(self.detector.losses(images, targets).values())).sum()
+        self.log("loss/validation", loss, batch_size=len(targets), sync_dist=True)
+        self.log(f"{self.METRIC}/validation", self.metric, prog_bar=True, batch_size=len(targets))
+
+    @classmethod
+    def requests(cls, data: Dataset) -> Iterator[Request]:
+        for file, target in zip(data.test.inputs, data.test.targets, strict=True):
+            kind = "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png"
+            yield Request(file, kind, {**target, "labels": [data.labels[number] for number in target["labels"]]})
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"threshold": "0"}  # average precision is over all scores
+
+    @staticmethod
+    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Mean average precision, at IoU 0.5 and the mean over 0.5 to 0.95."""
+        found = average_precision(truths, replies, labels_in(truths, replies))
+        return {name: float(found[name]) for name in ("map_50", "map")}
+
+    def report(
+        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """The average precision of each class, its curve at IoU 0.5, and a picture of what was found."""
+        labels = labels_in(truths, replies)
+        found = average_precision(truths, replies, labels)
+        figure = Figure((6, 5), layout="constrained")
+        axes = figure.subplots()
+        curves = found["precision"][0, :, :, 0, -1]  # at the first IoU, objects of any size: (101, classes)
+        for place, curve in zip(found["classes"].view(-1).tolist(), curves.T, strict=True):
+            axes.plot(np.linspace(0, 1, len(curve)), curve, label=labels[place])
+        axes.set(xlabel="recall", ylabel="precision", title="precision and recall at IoU 0.5", ylim=(0, 1.02))
+        axes.legend(fontsize="small")
+        figure.savefig(plots / "precision_recall.png")
+        to_pil_image(self._grid(self.data.test, replies)).save(plots / "detections.png")
+        each = zip(found["classes"].view(-1).tolist(), found["map_per_class"].view(-1).tolist(), strict=True)
+        return {}, {"classes": {labels[place]: {"map": value} for place, value in each}}
+
+    def on_train_start(self) -> None:
+        """Show on TensorBoard what the network will see."""
+        if self.logger is None:
+            return
+        pixels, targets = self.augment(*self.train_examples[list(range(min(GRID, len(self.train_examples))))])
+        names = [[self.data.labels[number] for number in target["labels"].tolist()] for target in targets]
+        pictures = [
+            drawn(image, target["boxes"], some) for image, target, some in zip(pixels, targets, names, strict=True)
+        ]
+        self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
+
+    def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
+        """The first images of the split, in their squares, with the objects of the replies that a caller would see."""
+        pictures = []
+        for file, reply in zip(split.inputs[:GRID], replies, strict=False):
+            image = self.codec.letterbox(file)
+            sure = [one for one in reply["objects"] if one["score"] >= 0.5]
+            boxes = image.to_square(torch.tensor([one["box"] for one in sure]).view(-1, 4))
+            pictures.append(drawn(image.pixels, boxes, [one["label"] for one in sure]))
+        return make_grid(pictures, nrow=4)
+
+
+def labels_in(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The classes that are there or were said to be, sorted."""
+    said = (one["label"] for reply in replies for one in reply["objects"])
+    return sorted({*said, *(label for truth in truths for label in truth["labels"])})
