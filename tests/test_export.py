@@ -9,8 +9,8 @@ import models
 from archive import export
 from handlers.codecs.image import png
 from tests.clips import clip
-from tests.tasks.face_verification import TEXT_A, TEXT_B
 from tests.samples import picture
+from tests.tasks.face_verification import TEXT_A, TEXT_B
 from tests.worker import untrained
 
 EXAMPLES = {
