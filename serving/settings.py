@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     "host:port,host:port"; `database` is what they share, such as postgresql://host/marina. Without `fork` (it is off
     where the system is not Linux) each worker is a Python that imports torch and the rest for itself, which takes
     seconds and hundreds of MB; with it, workers are forks of one process that did. Two instances on one machine need
-    another `var` and other ports.
+    another `var` and other ports. `gallery` is where handlers keep the people whom users have enrolled.
     """
 
     model_config = SettingsConfigDict(env_prefix="MARINA_", env_ignore_empty=True)
@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     var: Path = ROOT / "var"
     store: Path = ROOT / "archive" / "store"
     config: Path = ROOT / "config.properties"
+    gallery: Path | None = None
 
     host: str = LOOPBACK
     port: int = 8000
@@ -58,7 +59,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _absolute(self) -> Self:
         """Paths must mean the same to processes with another working directory."""
-        for name in ("var", "store", "config", "cert", "key"):
+        self.gallery = self.gallery or self.var / "gallery"
+        for name in ("var", "store", "config", "gallery", "cert", "key"):
             path = getattr(self, name)
             setattr(self, name, path and Path(path).absolute())
         if (self.cert is None) != (self.key is None):

@@ -11,6 +11,7 @@ from jsonschema import validate
 from handlers import gallery, vectors
 from handlers.errors import BadRequest
 from handlers.gallery import Gallery, person_of
+from serving.settings import Settings
 from tests.samples import picture
 from tests.worker import JSON, Ask, Worker, untrained
 
@@ -192,3 +193,7 @@ def test_names_of_any_script(name):
 def test_what_is_no_name(name):
     with pytest.raises(BadRequest):
         person_of(name, "enrol")
+
+
+def test_the_bundle_keeps_its_gallery_with_everything_else_of_it(tmp_path):
+    assert Settings(var=tmp_path).environment()[gallery.FOLDER] == str(tmp_path / "gallery")

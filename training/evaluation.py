@@ -13,7 +13,19 @@ from training.offline import Offline
 from training.requests import Request
 from training.task import Task
 
-LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "numpy", "pillow", "jieba", "captum")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "scikit-learn",
+    "numpy",
+    "pillow",
+    "jieba",
+    "captum",
+    "av",
+    "faiss-cpu",
+)
 
 
 def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
