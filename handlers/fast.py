@@ -2,12 +2,14 @@
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 Run = Callable[[Tensor], Tensor]
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 logger = logging.getLogger(__name__)
@@ -23,16 +25,21 @@ def has_bf16(device: torch.device) -> bool:
 
 def fold(network: nn.Module) -> nn.Module:
     """A copy without batch normalisations: each is a factor and an offset, which the convolution before it can bear."""
-    if not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for module in network.modules()):
+    normalisations = {name for name, module in network.named_modules() if isinstance(module, NORMALISATIONS)}
+    if not normalisations:
         return network
-    from torch.fx.experimental.optimization import fuse  # 0.1 s, and not every network needs it
+    from torch.fx import symbolic_trace  # 0.1 s, and not every network needs it
+    from torch.fx.experimental.optimization import fuse
     from torch.fx.proxy import TraceError
 
     try:
-        return fuse(network)
+        calls = Counter(node.target for node in symbolic_trace(network).graph.nodes if node.op == "call_module")
     except TraceError as fault:  # a forward pass that branches on its input can't be traced: it stays whole
         logger.info("batch normalisation is not folded: %s", fault)
         return network
+    if any(calls[name] > 1 for name in normalisations):
+        return network  # `fuse` would fold it once for each call
+    return fuse(network)
 
 
 class Eager:

@@ -116,3 +116,23 @@ def test_json_with_and_without_orjson(monkeypatch, library):
     for broken in ("{", b"\xff", "", "{'a': 1}"):
         with pytest.raises(ValueError):  # noqa: PT011 - each library words it in its own way
             jsons.loads(broken)
+
+
+class Twice(nn.Module):
+    """The same convolution and normalisation, one after the other and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.layers(x))
+
+
+def test_what_is_called_twice_is_not_folded_twice():
+    network = Twice()
+    network.layers[1].running_mean.fill_(0.5)
+    network.layers[1].running_var.fill_(4.0)
+    network.eval()
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(fast.fold(network)(x), network(x))
