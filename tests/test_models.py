@@ -63,7 +63,8 @@ def test_the_network_answers_row_by_row(name):
         together = network(batch)
         apart = torch.cat([network(row.unsqueeze(0)) for row in batch])
     classes = arguments.get("num_classes")
-    assert together.shape == ((3, classes) if classes else (3,))
+    shape = getattr(tasks.find(models.find(name).task), "SHAPE", (classes,) if classes else ())
+    assert together.shape == (3, *shape)
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
     assert together.std(dim=0).max() > 0, "the answer does not depend on the input"
 
