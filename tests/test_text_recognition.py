@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
 import models
-from handlers.codecs.text_line import BLANK, TextLineCodec
+from handlers.codecs.text_line import BLANK, QUIET, TextLineCodec
 from tests.samples import picture
 from tests.tasks.text_recognition import ALPHABET
 from tests.worker import Ask
@@ -40,18 +40,21 @@ def test_the_best_path_joins_repeats_and_leaves_blanks_out():
 def test_ink_keeps_proportions_and_leaves_zero_for_padding():
     for size, width in (((100, 20), 160), ((100, 40), 80), ((4000, 20), 1024), ((1, 100), 16)):
         ink = CODEC.ink(picture(size=size))
-        assert ink.shape == (width, 32)
+        assert ink.shape == (QUIET + width + QUIET, 32)
         assert (int(ink.min()), int(ink.max())) == (1, 255)
     flat = io.BytesIO()
     Image.new("L", (64, 32), 200).save(flat, "PNG")
     assert CODEC.ink(flat.getvalue()).min() >= 1
 
 
-def test_dark_pixels_are_ink():
+@pytest.mark.parametrize(("paper", "letters"), [(250, 10), (10, 250)])
+def test_what_there_is_less_of_is_ink(paper, letters):
     buffer = io.BytesIO()
-    Image.fromarray(np.repeat(np.uint8([[250] * 32 + [10] * 32]), 32, axis=0)).save(buffer, "PNG")
+    Image.fromarray(np.repeat(np.uint8([[paper] * 40 + [letters] * 24]), 32, axis=0)).save(buffer, "PNG")
     ink = CODEC.ink(buffer.getvalue())
-    assert (int(ink[0, 0]), int(ink[-1, 0])) == (1, 255)
+    assert (ink[: QUIET + 38] == 1).all()
+    assert (ink[QUIET + 42 : -QUIET] == 255).all()
+    assert (ink[-QUIET:] == 1).all()
 
 
 def test_an_alphabet_is_every_character_once():
@@ -88,7 +91,7 @@ def test_a_character_is_explained_and_the_picture_is_of_the_line(worker):
     (bare,) = worker("crnn").ask(Ask({**ask.fields, "target": str(last)}, {**EXPLAIN, "accept": "image/png"}))
     assert bare.content_type == "image/png"
     assert bare.body == base64.b64decode(reply.json["heatmap"])
-    assert Image.open(io.BytesIO(bare.body)).size == (128 * 8, 32 * 8)
+    assert Image.open(io.BytesIO(bare.body)).size == ((128 + 2 * QUIET) * 8, 32 * 8)
 
 
 @pytest.mark.parametrize("target", ["-1", "999", "1.5", "a", "²", ""])

@@ -15,6 +15,7 @@ from handlers.codecs.image import open_image
 BLANK = 0  # CTC's: a frame that says nothing new
 STRIDE = 4  # columns of pixels that one frame of the network stands for
 NARROWEST = 4 * STRIDE
+QUIET = 2 * STRIDE  # columns of paper at either end, so that the first and the last character have frames enough
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Reading:
 @dataclass(frozen=True)
 class TextLineCodec:
     """Character number i is `alphabet[i - 1]`, for 0 is the blank. Lines are scaled to `height` pixels, their width in
-    proportion; one that would be wider than `max_width` is squeezed into it.
+    proportion; one that would be wider than `max_width` is squeezed into it. What most pixels are is taken for paper:
+    light text on a dark ground is turned round.
     """
 
     alphabet: str
@@ -65,14 +67,17 @@ class TextLineCodec:
         return torch.tensor([self._number_of[one] for one in text if one in self._number_of], dtype=torch.int64)
 
     def ink(self, data: bytes) -> Tensor:
-        """The bytes of an image file -> (W, height) of uint8, W a multiple of STRIDE: 1 for the brightest pixels to 255
-        for the darkest, so that 0 is left for padding.
+        """The bytes of an image file -> (W, height) of uint8, W a multiple of STRIDE, QUIET columns at either end:
+        from 1, paper, to 255, ink, so that 0 is left for padding.
         """
         image = open_image(data).convert("L")
         width = STRIDE * round(image.width * self.height / image.height / STRIDE)
         image = image.resize((min(max(width, NARROWEST), self.max_width), self.height), Image.Resampling.BILINEAR)
         pixels = np.asarray(ImageOps.autocontrast(image, cutoff=1))  # (height, W)
-        return torch.from_numpy((255 - pixels).clip(1).T.copy())
+        if np.median(pixels) >= 128:
+            pixels = 255 - pixels
+        ink = np.pad(pixels, ((0, 0), (QUIET, QUIET)), constant_values=int(np.median(pixels)))
+        return torch.from_numpy(ink.clip(1).T.copy())
 
     def normalize(self, ink: Tensor) -> Tensor:
         """Padded lines (N, W, height) of uint8 -> (N, 1, height, W) of float32 in 0..1."""
