@@ -1,4 +1,4 @@
-"""Lines of text, drawn with the fonts that packages ship: Latin script and Chinese, one line after the other."""
+"""Lines of text, drawn with the fonts that packages ship: two in Latin script, then one in Chinese."""
 
 import io
 from pathlib import Path
@@ -10,10 +10,10 @@ from training.data.phrases import Phrases, chinese_words, latin_words
 from training.data.rendering import FONTS, NOTO, Face, glyphs, paper, printed, scanned
 
 ORIGIN = (
-    "drawn lines of text, half Latin, half Chinese. Latin: trained on DejaVu Sans, Serif, Mono and Computer Modern, "
-    "tested on STIX General and Computer Modern Sans; words of scikit-learn's documentation. Chinese: packages ship "
-    "one face only, Noto Sans CJK TC Regular; its test fonts are that face in weights, slants and widths that are "
-    "never trained on; words of jieba's dictionary. No test word is trained on"
+    "drawn lines of text, two in three Latin, the third Chinese. Latin: trained on DejaVu Sans, Serif, Mono and "
+    "Computer Modern, tested on STIX General and Computer Modern Sans; words of scikit-learn's documentation. Chinese: "
+    "packages ship one face only, Noto Sans CJK TC Regular; its test fonts are that face in weights, slants and widths "
+    "that are never trained on; words of jieba's dictionary. No test word is trained on"
 )
 NOTE = (
     "All of it is drawn, none photographed. The Latin test lines are of font families never trained on. The Chinese "
@@ -52,7 +52,7 @@ def write(folder: Path) -> None:
         (folder / split).mkdir()
         lines = []
         for number in range(count):
-            phrases = scripts[number % 2]
+            phrases = scripts[number % 3 == 2]
             text = phrases.line(random)
             face = chinese_face(split, random) if phrases.chinese else latin_face(split, random)
             file = f"line_{number:05}.jpg"
