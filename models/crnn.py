@@ -62,7 +62,7 @@ CARD = Card(
     network=CRNN,
     data="text_lines",
     input={"height": 32, "max_width": 1024},
-    recipe=Recipe(epochs=5, batch_size=16, lr=1.5e-3, schedule="cosine", weight_decay=1e-2, precision="bf16"),
+    recipe=Recipe(epochs=6, batch_size=16, lr=1.5e-3, schedule="cosine", weight_decay=1e-2, precision="bf16"),
     serving=Serving(batch_size=8, channels_last=True, explain_steps=8),
     floor={"character_error_rate_latin": 0.03, "character_error_rate_chinese": 0.06},
     anchor="86.7 % of words on ICDAR 2013 without a lexicon, 8.3 M weights",
