@@ -8,7 +8,16 @@ from torch import nn
 
 # Metrics of which less is better; all others are better when larger.
 LOWER_IS_BETTER = frozenset(
-    {"rmse", "mae", "perplexity", "character_error_rate", "equal_error_rate", "gallery_equal_error_rate"}
+    {
+        "rmse",
+        "mae",
+        "perplexity",
+        "character_error_rate",
+        "character_error_rate_latin",
+        "character_error_rate_chinese",
+        "equal_error_rate",
+        "gallery_equal_error_rate",
+    }
 )
 
 

@@ -19,6 +19,8 @@ EXAMPLES = {
     "face_verification": ("example.json", "application/json", json.dumps({"a": TEXT_A, "b": TEXT_B}).encode()),
     "object_detection": ("example.png", "image/png", picture()),
     "text_classification": ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode()),
+    "text_recognition": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),
+    "text_detection": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),
     "tabular_regression": ("example.json", "application/json", b'{"features": [1,2,3,4,5,6,7,8,9,10,11,12,13]}'),
 }
 

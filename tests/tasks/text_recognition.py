@@ -1,0 +1,50 @@
+"""Images of one line of text -> its characters."""
+
+import torch
+from torch import Tensor
+
+from handlers.codecs.text_line import TextLineCodec
+from tests.samples import BASE64, bomb, picture
+from tests.worker import JSON, Ask
+
+ALPHABET = "0123456789abc好票"
+SHAPE = (16, len(ALPHABET) + 1)  # frames of four columns
+
+
+def facts(card):
+    codec = TextLineCodec(ALPHABET, **card.input)
+    return codec, {"num_classes": len(ALPHABET) + 1}, []
+
+
+def inputs(codec, arguments, count) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return codec.normalize(torch.randint(1, 256, (count, 64, codec.height), generator=generator, dtype=torch.uint8))
+
+
+def numbers(reply) -> list[float]:
+    places = [ALPHABET.index(one["character"]) + one["confidence"] for one in reply["characters"]]
+    return [len(places), reply["confidence"], *places]
+
+
+GOOD = {
+    "raw body": Ask({"body": picture()}),
+    "a long line": Ask({"body": picture(size=(400, 30))}),
+    "longer than the limit": Ask({"body": picture(size=(3000, 20))}),
+    "a column": Ask({"body": picture(size=(3, 200))}),
+    "JPEG as a form part": Ask({"image": bytearray(picture(kind="JPEG"))}),
+    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
+    "grey": Ask({"body": picture("L")}),
+    "transparent": Ask({"body": picture("RGBA")}),
+}
+
+# name: (request, the field that the 400 names)
+BAD = {
+    "truncated PNG": (Ask({"body": picture()[:400]}), "image"),
+    "empty body": (Ask({"body": b""}), "image"),
+    "no body": (Ask({}), "image"),
+    "not an image": (Ask({"body": b"hello"}), "image"),
+    "bomb": (Ask({"body": bomb()}), "image"),
+    "wrong JSON": (Ask({"body": b'{"image": '}, JSON), "body"),
+    "wrong member": (Ask({"body": {"picture": BASE64}}, JSON), "image"),
+    "not base64": (Ask({"body": {"image": "%%%"}}, JSON), "image"),
+}

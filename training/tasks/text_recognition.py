@@ -1,0 +1,90 @@
+"""Images of one line of text -> its characters."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.functional.text import char_error_rate
+from torchmetrics.text import CharErrorRate
+
+from handlers.codecs.text_line import BLANK, TextLineCodec
+from training import readings
+from training.batches import Examples
+from training.data.dataset import Dataset, Split
+from training.requests import Request
+from training.task import Task
+
+
+class PathErrorRate(CharErrorRate):
+    """The character error rate of the best paths, so that it takes what every metric of a task takes."""
+
+    def __init__(self, codec: TextLineCodec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def update(self, preds: Tensor, target: Sequence[str]) -> None:  # type: ignore[override]
+        super().update([self.codec.read(logits).text for logits in preds.cpu()], list(target))
+
+
+class TextRecognition(Task):
+    """Lines lie in memory as their ink, (W, H) of uint8, and are batched with others of about the same width; targets
+    are their transcripts.
+    """
+
+    METRIC = "character_error_rate"
+    MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
+    codec: TextLineCodec
+
+    def prepare(self) -> None:
+        self.codec = TextLineCodec.fit(self.data.train.targets, **self.card.input)
+        self.arguments = {"num_classes": len(self.codec.alphabet) + 1}  # one for the blank
+
+    def encode(self, split: Split) -> Examples:
+        return Examples([self.codec.ink(file) for file in split.inputs], list(split.targets))
+
+    def inputs(self, batch: Tensor) -> Tensor:
+        return self.codec.normalize(batch)
+
+    def new_metric(self) -> Metric:
+        return PathErrorRate(self.codec)
+
+    def loss(self, outputs: Tensor, targets: Sequence[str]) -> Tensor:
+        """CTC, a mean over characters and lines. Frames of padding say blank for certain: they need no lengths."""
+        numbers = [self.codec.numbers(text) for text in targets]
+        log_probabilities = outputs.log_softmax(dim=2).transpose(0, 1)  # (T, N, classes)
+        frames = torch.full((len(numbers),), len(log_probabilities))
+        lengths = torch.tensor([len(text) for text in numbers])
+        # A line with more characters than frames has no path at all: it counts nothing, not infinity.
+        return nn.functional.ctc_loss(
+            log_probabilities, torch.cat(numbers).to(outputs.device), frames, lengths, BLANK, zero_infinity=True
+        )
+
+    @classmethod
+    def requests(cls, data: Dataset) -> Iterator[Request]:
+        for file, text in zip(data.test.inputs, data.test.targets, strict=True):
+            yield Request(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", text)
+
+    @staticmethod
+    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """The character error rate, that of each script, and the share of lines without an error."""
+        pairs = [(reply["text"], truth) for truth, reply in zip(truths, replies, strict=True)]
+        parts = {"": pairs} | {
+            f"_{script}": part
+            for script, chinese in (("latin", False), ("chinese", True))
+            if (part := [pair for pair in pairs if readings.is_chinese(pair[1]) == chinese])
+        }
+        rates = {
+            f"character_error_rate{name}": float(char_error_rate(*map(list, zip(*part, strict=True))))
+            for name, part in parts.items()
+        }
+        return rates | {"accuracy": sum(read == truth for read, truth in pairs) / len(pairs)}
+
+    def report(
+        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        texts = [reply["text"] for reply in replies]
+        readings.draw(self.data.test.inputs, truths, texts, plots / "readings.png")
+        return {}, {"misread": readings.misread(truths, texts)}
