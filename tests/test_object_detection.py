@@ -13,7 +13,6 @@ from torchvision.ops import batched_nms, box_iou
 
 import models
 from archive.build import build
-from handlers.codecs.letterbox import LetterboxCodec
 from models.parts.anchors import CODER, default_boxes, hard_negatives, match
 from tests.samples import picture
 from tests.tasks.object_detection import ALL
@@ -25,38 +24,6 @@ from training.detection import BoxAugment, average_precision
 NAMES = [name for name in models.names() if models.find(name).task == "object_detection"]
 EXPLAIN = {"explain": "True"}
 PNG = {"accept": "image/png"}
-SIZES = [(48, 32), (32, 48), (128, 128), (1000, 333), (5, 700), (1, 1)]
-
-
-def codec(size: int = 64) -> LetterboxCodec:
-    return LetterboxCodec(size, (0.5, 0.25, 0.75), (0.2, 0.2, 0.2))
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_boxes_come_back_from_the_square_to_the_image(size):
-    image = codec().letterbox(picture(size=size))
-    assert image.pixels.shape == (3, 64, 64)
-    assert image.size == size[::-1]
-    boxes = torch.rand(20, 2, 2).sort(dim=1).values.view(20, 4) * torch.tensor([*size, *size])
-    torch.testing.assert_close(image.to_image(image.to_square(boxes)), boxes, atol=1e-3, rtol=1e-4)
-    whole = image.to_square(torch.tensor([[0.0, 0, *size]]))
-    assert whole.tolist()[0] == pytest.approx(image.window, abs=1e-3)
-    beyond = image.to_image(torch.tensor([[-5.0, -5, 99, 99]]))
-    assert beyond.tolist()[0] == [0, 0, *size]
-
-
-def test_the_square_holds_the_image_undistorted_and_around_it_the_mean():
-    canvas = Image.new("RGB", (200, 100), "black")
-    canvas.paste("white", (50, 20, 150, 80))
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    image = codec(128).letterbox(buffer.getvalue())
-    assert image.window == (0, 32, 128, 96)
-    (box,) = image.to_square(torch.tensor([[50.0, 20, 150, 80]])).tolist()
-    rows, columns = np.nonzero(image.pixels[0].numpy() > 200)
-    assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == pytest.approx(box, abs=1)
-    assert codec(128).normalize(image.pixels)[:, 0].abs().max() < 0.02
-    assert image.content(image.pixels).shape == (3, 64, 128)
 
 
 @pytest.mark.parametrize("name", NAMES)

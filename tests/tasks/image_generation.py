@@ -8,6 +8,8 @@ from torch import Tensor
 from handlers.codecs.image import ImageCodec
 from tests.worker import JSON, Ask
 
+SHAPE = (1, 28, 28)
+
 
 def facts(card):
     return ImageCodec(**card.input), {"size": card.input["size"], "channels": card.input["channels"], "latent": 100}, []
