@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from handlers.row import Row
@@ -20,5 +21,8 @@ def example_batch(handler: Any) -> Tensor:
     example = handler.card["example"]
     row = Row({"body": (handler.folder / example["file"]).read_bytes()}, {"content-type": example["content_type"]}, "")
     item = handler.decode(row)
-    batch: Tensor = handler.collate([item, item])
+    batch: Any = handler.collate([item, item])
+    if isinstance(batch, list):  # several rows may be asked for in one request
+        batch = torch.cat(batch)
+    assert isinstance(batch, Tensor)
     return batch

@@ -38,8 +38,8 @@ class Siamese(nn.Module):
         faces = x.flatten(0, -4)
         if self.training:
             return torch.unflatten(self.encode(faces), 0, x.shape[:-3])
-        one, mirrored = self.encode(torch.cat([faces, faces.flip(-1)])).chunk(2)  # two views of one person
-        return torch.unflatten(normalize(one + mirrored), 0, x.shape[:-3])
+        views = self.encode(torch.cat([faces, faces.flip(-1)])).unflatten(0, (2, -1))  # (2, N, D): as it is, mirrored
+        return torch.unflatten(normalize(views.sum(dim=0)), 0, x.shape[:-3])
 
     def encode(self, faces: Tensor) -> Tensor:
         """(N, 1, 48, 48) -> (N, D), of length 1."""

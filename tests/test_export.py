@@ -18,6 +18,7 @@ EXAMPLES = {
     "video_classification": ("example.avi", "video/x-msvideo", clip()),
     "face_verification": ("example.json", "application/json", json.dumps({"a": TEXT_A, "b": TEXT_B}).encode()),
     "object_detection": ("example.png", "image/png", picture()),
+    "image_generation": ("example.json", "application/json", b'{"seed": 1, "count": 2}'),
     "text_classification": ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode()),
     "text_recognition": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),
     "text_detection": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),

@@ -195,5 +195,6 @@ def test_what_is_no_name(name):
         person_of(name, "enrol")
 
 
-def test_the_bundle_keeps_its_gallery_with_everything_else_of_it(tmp_path):
+def test_the_bundle_keeps_its_gallery_with_everything_else_of_it(tmp_path, monkeypatch):
+    monkeypatch.delenv(gallery.FOLDER)
     assert Settings(var=tmp_path).environment()[gallery.FOLDER] == str(tmp_path / "gallery")

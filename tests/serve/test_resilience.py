@@ -138,8 +138,15 @@ def test_control_and_torchserve_killed_at_once(bundle: Bundle):
 def test_a_killed_supervisor_takes_everything_along(bundle: Bundle):
     supervise.process(bundle.settings).kill()
 
+    def command(process: psutil.Process) -> str:
+        try:
+            return " ".join(process.cmdline())
+        except psutil.ZombieProcess:  # it has just died, and nobody has looked yet
+            return ""
+
     def left():
-        return [each for each in bundle.processes() if "model_service_worker" not in " ".join(each.cmdline())]
+        commands = [command(each) for each in bundle.processes()]
+        return [each for each in commands if each and "model_service_worker" not in each]
 
     eventually(lambda: not left(), "all programs are gone")
     bundle.run("stop")  # sweeps workers, which do not die with their JVM
