@@ -38,7 +38,8 @@ class Siamese(nn.Module):
         faces = x.flatten(0, -4)
         if self.training:
             return torch.unflatten(self.encode(faces), 0, x.shape[:-3])
-        views = self.encode(torch.cat([faces, faces.flip(-1)])).unflatten(0, (2, -1))  # (2, N, D): as it is, mirrored
+        encoded = self.encode(torch.cat([faces, faces.flip(-1)]))
+        views = torch.unflatten(encoded, 0, (2, -1))  # (2, N, D): the face as it is, and mirrored
         return torch.unflatten(normalize(views.sum(dim=0)), 0, x.shape[:-3])
 
     def encode(self, faces: Tensor) -> Tensor:
