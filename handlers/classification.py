@@ -30,10 +30,7 @@ class Item(Generic[Input]):
     @classmethod
     def of(cls, row: Row, content: Input) -> "Item[Input]":
         """Reads the row's options; raises BadRequest if `top` is not a whole number of at least 1."""
-        top = row.option("top")
-        if top is not None and not (top.isascii() and top.isdigit() and int(top) > 0):
-            raise BadRequest("top", "not a whole number of at least 1")
-        return cls(content, TOP if top is None else int(top), row.accepts("image/png"))
+        return cls(content, row.whole("top", 1) or TOP, row.accepts("image/png"))
 
 
 class ClassificationHandler(TaskHandler[Item[Any]]):

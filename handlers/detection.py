@@ -36,8 +36,8 @@ class Item:
     @classmethod
     def of(cls, row: Row, file: bytes, image: Letterboxed) -> "Item":
         """Reads the row's options; raises BadRequest for those that make no sense."""
-        place = _whole(row, "object", 0, least=0)
-        return cls(file, image, _share(row), _whole(row, "top", TOP, least=1), place, row.accepts("image/png"))
+        top, place = row.whole("top", 1) or TOP, row.whole("object", 0) or 0
+        return cls(file, image, _share(row), top, place, row.accepts("image/png"))
 
 
 def objects(found: Detections, item: Item, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -87,12 +87,3 @@ def _share(row: Row) -> float:
     if not 0 <= share <= 1:  # NaN is not, either
         raise BadRequest("threshold", "not a number from 0 to 1")
     return share
-
-
-def _whole(row: Row, name: str, default: int, least: int) -> int:
-    given = row.option(name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) >= least):
-        raise BadRequest(name, f"not a whole number of at least {least}")
-    return int(given)

@@ -75,15 +75,12 @@ class Question:
             parts = ("image",)
         size = (codec.channels, codec.size, codec.size)
         faces = [_face(row, part, codec) for part in parts] or [torch.zeros(size, dtype=torch.uint8)]
-        top = row.option("top")
-        if top is not None and not (top.isascii() and top.isdigit() and 0 < int(top) <= 100):
-            raise BadRequest("top", "not a whole number from 1 to 100")
         return cls(
             "compare" if pair else verb,
             torch.stack(faces),
             parts,
             person,
-            TOP if top is None else int(top),
+            row.whole("top", 1, 100) or TOP,
             _flag(row, "embeddings"),
             row.accepts("image/png"),
         )

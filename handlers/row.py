@@ -12,6 +12,13 @@ from handlers.jsons import loads
 # Where TorchServe puts a body that is not a form: "body" over HTTP, "data" in its clients' forms and over gRPC.
 BODY = ("body", "data")
 
+DIGITS = 19  # of a number that somebody may mean; Python refuses to read one of 5,000
+
+
+def whole_number(text: str) -> int | None:
+    """The number, without sign or exponent, that `text` is; None if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else None
+
 
 @dataclass(frozen=True)
 class Row:
@@ -66,15 +73,16 @@ class Row:
             return value.decode("utf-8", errors="replace")
         return None if value is None else str(value)
 
-    def whole(self, name: str, least: int, most: int) -> int | None:
+    def whole(self, name: str, least: int, most: int | None = None) -> int | None:
         """The option as a whole number; None where it was not given. Raises BadRequest unless it is from `least` to
         `most`."""
         text = self.option(name)
         if text is None:
             return None
-        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # no sign, no exponent
-        if number is None or not least <= number <= most:
-            raise BadRequest(name, f"not a whole number from {least} to {most}")
+        number = whole_number(text)
+        if number is None or number < least or (most is not None and number > most):
+            span = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise BadRequest(name, f"not a whole number {span}")
         return number
 
     @cached_property

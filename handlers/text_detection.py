@@ -15,7 +15,7 @@ from handlers.errors import BadRequest
 from handlers.image_task import ImageTaskHandler, Item
 from handlers.proposals import Line, best, lines
 from handlers.replies import BASE64, NUMBER, STRING, Answer, array, schema
-from handlers.row import Row
+from handlers.row import Row, whole_number
 
 LINE = schema(box=array(NUMBER), score=NUMBER)
 
@@ -68,9 +68,10 @@ class TextDetection(ImageTaskHandler[Page]):
         found = lines(output)
         if target is None:
             return max(found, key=lambda line: line.score, default=best(output))
-        if not (target.isascii() and target.isdigit() and int(target) < len(found)):
+        place = whole_number(target)
+        if place is None or place >= len(found):
             raise BadRequest("target", f"not the number of a line: {len(found)} were found, 0 is the topmost")
-        return found[int(target)]
+        return found[place]
 
     def _named(self, line: Line, page: Page) -> dict[str, Any]:
         height, width = page.pixels.shape[1:]

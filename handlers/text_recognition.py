@@ -14,7 +14,7 @@ from handlers.codecs.text_line import Reading, TextLineCodec
 from handlers.errors import BadRequest
 from handlers.image_task import ImageTaskHandler, Item
 from handlers.replies import BASE64, NUMBER, STRING, Answer, array, schema
-from handlers.row import Row
+from handlers.row import Row, whole_number
 
 
 class TextRecognition(ImageTaskHandler[Tensor]):
@@ -78,8 +78,9 @@ class TextRecognition(ImageTaskHandler[Tensor]):
         """The first and last frame of what the caller asks about, and what the reply says of it."""
         if target is None:
             return 0, frames - 1, {"text": reading.text, "confidence": round(reading.confidence, 6)}
-        if not (target.isascii() and target.isdigit() and int(target) < len(reading.characters)):
+        place = whole_number(target)
+        if place is None or place >= len(reading.characters):
             raise BadRequest("target", f"not a position in the text that was read, {reading.text!r}: 0 is its first")
-        one = reading.characters[int(target)]
-        said = {"text": one.character, "confidence": round(one.confidence, 6), "position": int(target)}
+        one = reading.characters[place]
+        said = {"text": one.character, "confidence": round(one.confidence, 6), "position": place}
         return one.first, one.last, said

@@ -70,10 +70,11 @@ def test_one_batch_may_mix_predictions_and_explanations(worker, name):
             validate(reply.json, wanted)
 
 
+@pytest.mark.parametrize("target", ["no such thing", "9" * 5000], ids=["words", "digits"])
 @pytest.mark.parametrize("name", EXPLAINED)
-def test_an_explanation_of_something_unknown_is_refused(worker, name):
+def test_an_explanation_of_something_unknown_is_refused(worker, name, target):
     ask = asked_why(tasks.example(TASK[name]))
-    good, bad = worker(name).ask(ask, Ask({**ask.fields, "target": "no such thing"}, ask.headers))
+    good, bad = worker(name).ask(ask, Ask({**ask.fields, "target": target}, ask.headers))
     assert good.status == 200
     assert (bad.status, bad.json["field"]) == (400, "target")
 

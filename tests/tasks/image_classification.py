@@ -47,4 +47,5 @@ BAD = {
     "a number": (Ask({"body": {"image": 7}}, JSON), "image"),
     "top 0": (Ask({"body": picture(), "top": b"0"}), "top"),
     "top x": (Ask({"body": picture(), "top": b"x"}), "top"),
+    "top of 5,000 digits": (Ask({"body": picture(), "top": b"9" * 5000}), "top"),
 }
