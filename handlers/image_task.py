@@ -11,7 +11,7 @@ from torch import Tensor
 
 from handlers.base import Reply, TaskHandler
 from handlers.heatmap import heatmap
-from handlers.replies import BASE64, BINARY, Answer, schema
+from handlers.replies import Answer, upload
 from handlers.row import Row
 
 Input = TypeVar("Input")
@@ -32,11 +32,7 @@ class Item(Generic[Input]):
 class ImageTaskHandler(TaskHandler[Item[Input]]):
     """Explains by integrated gradients (arXiv:1703.01365) of any score."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "image/*": {"schema": BINARY},
-        "multipart/form-data": {"schema": schema(image=BINARY)},
-        "application/json": {"schema": schema(image=BASE64)},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
 
     def attributed(
         self, pixels: Tensor, batch: Tensor, baseline: float, score: Callable[[Tensor], Tensor], as_png: bool

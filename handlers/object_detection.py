@@ -16,7 +16,7 @@ from handlers.codecs.image import image_bytes
 from handlers.codecs.letterbox import LetterboxCodec
 from handlers.detection import OBJECT, Item, annotated, chosen, objects
 from handlers.heatmap import heatmap
-from handlers.replies import BASE64, BINARY, STRING, Answer, array, schema
+from handlers.replies import BASE64, STRING, Answer, array, schema, upload
 from handlers.row import Row
 from models.parts.detection import Detector
 
@@ -30,11 +30,7 @@ class ObjectDetection(TaskHandler[Item]):
     """
 
     network: Detector
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "image/*": {"schema": BINARY},
-        "multipart/form-data": {"schema": schema(image=BINARY)},
-        "application/json": {"schema": schema(image=BASE64)},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
     REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, objects=array(OBJECT))
     EXPLANATION: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, target=OBJECT, heatmap=BASE64)
 

@@ -73,3 +73,12 @@ INTEGER: dict[str, Any] = {"type": "integer"}
 BOOLEAN: dict[str, Any] = {"type": "boolean"}
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 BASE64: dict[str, Any] = {"type": "string", "contentEncoding": "base64"}
+
+
+def upload(field: str, *kinds: str) -> dict[str, Any]:
+    """A request that is a file of one of these media types, a form part, or base64 in JSON."""
+    return {
+        **{kind: {"schema": BINARY} for kind in kinds},
+        "multipart/form-data": {"schema": schema(**{field: BINARY})},
+        "application/json": {"schema": schema(**{field: BASE64})},
+    }

@@ -12,7 +12,7 @@ from handlers import codecs
 from handlers.classification import CLASS, ClassificationHandler, Item
 from handlers.codecs.video import Clip, VideoCodec, video_bytes
 from handlers.heatmap import heatmap
-from handlers.replies import BASE64, BINARY, NUMBER, STRING, array, schema
+from handlers.replies import BASE64, NUMBER, STRING, array, schema, upload
 from handlers.row import Row
 from handlers.sheets import sheet
 
@@ -21,12 +21,7 @@ class VideoClassification(ClassificationHandler):
     """Explains by integrated gradients (arXiv:1703.01365) from the same clip standing still, each pixel at its mean
     over time: what they add up to is what motion says for the class. `frames` are counted as in the video."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "video/*": {"schema": BINARY},
-        "image/gif": {"schema": BINARY},
-        "multipart/form-data": {"schema": schema(video=BINARY)},
-        "application/json": {"schema": schema(video=BASE64)},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = upload("video", "video/*", "image/gif")
     EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,

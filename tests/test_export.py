@@ -7,23 +7,8 @@ import torch
 
 import models
 from archive import export
-from handlers.codecs.image import png
-from tests.clips import clip
-from tests.samples import picture
-from tests.tasks.face_verification import TEXT_A, TEXT_B
+from tests import tasks
 from tests.worker import untrained
-
-EXAMPLES = {
-    "image_classification": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(3, 32, 32))),
-    "video_classification": ("example.avi", "video/x-msvideo", clip()),
-    "face_verification": ("example.json", "application/json", json.dumps({"a": TEXT_A, "b": TEXT_B}).encode()),
-    "object_detection": ("example.png", "image/png", picture()),
-    "image_generation": ("example.json", "application/json", b'{"seed": 1, "count": 2}'),
-    "text_classification": ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode()),
-    "text_recognition": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),
-    "text_detection": ("example.png", "image/png", png(torch.arange(3072, dtype=torch.uint8).view(1, 32, 96))),
-    "tabular_regression": ("example.json", "application/json", b'{"features": [1,2,3,4,5,6,7,8,9,10,11,12,13]}'),
-}
 
 # Networks that stay in PyTorch, and why.
 EAGER_ONLY = {"faster_rcnn": "how many proposals are left of thousands depends on what is in the image"}
@@ -36,7 +21,7 @@ def weights(tmp_path_factory):
     def of(name: str):
         if name not in made:
             folder = untrained(name, tmp_path_factory.mktemp("export") / name)
-            file, content_type, body = EXAMPLES[models.find(name).task]
+            file, content_type, body = tasks.find(models.find(name).task).EXPORTED
             (folder / file).write_bytes(body)
             card = json.loads((folder / "card.json").read_text())
             card["example"] |= {"file": file, "content_type": content_type}

@@ -3,6 +3,7 @@
 facts(card)              the codec, the network's arguments and the labels of an untrained model
 inputs(codec, arguments, count)   that many different inputs of its network, batch first
 GOOD, BAD                requests that are answered, and refused with the field that the 400 names
+EXPORTED                 one request as a file, with its name and content type, to export the network with
 loss(network, batch)     only where what comes out of the network does not depend on all of its weights
 SHAPE                    of its network's output for one input, where that is not a number a class, or one number
 numbers(reply)           the numbers in a reply, in an order that does not depend on them

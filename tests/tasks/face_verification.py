@@ -1,6 +1,7 @@
 """Faces -> whether two are of one person. What changes the gallery is in tests/test_gallery.py."""
 
 import base64
+import json
 
 import torch
 from torch import Tensor
@@ -67,3 +68,5 @@ BAD = {
     "top 0": (Ask({"image": A, "top": b"0"}), "top"),
     "embeddings of what": (Ask({"image": A, "embeddings": b"all"}), "embeddings"),
 }
+
+EXPORTED = ("example.json", "application/json", json.dumps({"a": TEXT_A, "b": TEXT_B}).encode())

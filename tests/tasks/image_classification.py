@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.image import ImageCodec
-from tests.samples import BASE64, bomb, picture
+from tests.samples import BASE64, picture
+from tests.tasks import images
 from tests.tasks.answers import probabilities as numbers
 from tests.worker import JSON, Ask
 
-__all__ = ["BAD", "GOOD", "facts", "inputs", "numbers"]
+__all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
 
 def facts(card):
@@ -35,17 +36,10 @@ GOOD = {
 
 # name: (request, the field that the 400 names)
 BAD = {
-    "truncated JPEG": (Ask({"body": picture(kind="JPEG")[:400]}), "image"),
-    "truncated PNG": (Ask({"body": picture()[:400]}), "image"),
-    "empty body": (Ask({"body": b""}), "image"),
-    "no body": (Ask({}), "image"),
-    "not an image": (Ask({"body": b"hello"}), "image"),
-    "bomb": (Ask({"body": bomb()}), "image"),
-    "wrong JSON": (Ask({"body": b'{"image": '}, JSON), "body"),
-    "wrong member": (Ask({"body": {"picture": BASE64}}, JSON), "image"),
-    "not base64": (Ask({"body": {"image": "%%%"}}, JSON), "image"),
-    "a number": (Ask({"body": {"image": 7}}, JSON), "image"),
+    **images.BAD,
     "top 0": (Ask({"body": picture(), "top": b"0"}), "top"),
     "top x": (Ask({"body": picture(), "top": b"x"}), "top"),
     "top of 5,000 digits": (Ask({"body": picture(), "top": b"9" * 5000}), "top"),
 }
+
+EXPORTED = ("example.png", "image/png", picture(size=(32, 32)))

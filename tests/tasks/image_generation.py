@@ -43,3 +43,5 @@ BAD = {
     "10,000 images": (Ask({"body": {"seed": 1, "count": 10_000}}, JSON), "count"),
     "wrong JSON": (Ask({"body": b'{"seed": '}, JSON), "body"),
 }
+
+EXPORTED = ("example.json", "application/json", b'{"seed": 1, "count": 2}')

@@ -52,3 +52,5 @@ BAD = {
     "object -1": (Ask({"body": picture(), "object": b"-1"}), "object"),
     "top of 30 digits": (Ask({"body": picture(), "top": b"9" * 30}), "top"),
 }
+
+EXPORTED = ("example.png", "image/png", picture())

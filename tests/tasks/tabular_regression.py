@@ -46,3 +46,5 @@ BAD = {
     "no body": (Ask({}), "features"),
     "wrong JSON": (Ask({"body": b"[1, 2"}, JSON), "body"),
 }
+
+EXPORTED = ("example.json", "application/json", b'{"features": [1,2,3,4,5,6,7,8,9,10,11,12,13]}')

@@ -7,7 +7,7 @@ from handlers.codecs.text import SPECIAL, TextCodec
 from tests.tasks.answers import probabilities as numbers
 from tests.worker import JSON, Ask
 
-__all__ = ["BAD", "GOOD", "facts", "inputs", "numbers"]
+__all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "很", "买"]
 
@@ -50,3 +50,5 @@ BAD = {
     "null": (Ask({"body": {"text": None}}, JSON), "text"),
     "other member": (Ask({"body": {"txt": "好"}}, JSON), "text"),
 }
+
+EXPORTED = ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode())

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.text_line import TextLineCodec
-from tests.samples import BASE64, bomb, picture
+from tests.samples import BASE64, picture
+from tests.tasks import images
 from tests.worker import JSON, Ask
 
 ALPHABET = "0123456789abc好票"
@@ -37,14 +38,6 @@ GOOD = {
     "transparent": Ask({"body": picture("RGBA")}),
 }
 
-# name: (request, the field that the 400 names)
-BAD = {
-    "truncated PNG": (Ask({"body": picture()[:400]}), "image"),
-    "empty body": (Ask({"body": b""}), "image"),
-    "no body": (Ask({}), "image"),
-    "not an image": (Ask({"body": b"hello"}), "image"),
-    "bomb": (Ask({"body": bomb()}), "image"),
-    "wrong JSON": (Ask({"body": b'{"image": '}, JSON), "body"),
-    "wrong member": (Ask({"body": {"picture": BASE64}}, JSON), "image"),
-    "not base64": (Ask({"body": {"image": "%%%"}}, JSON), "image"),
-}
+BAD = images.BAD
+
+EXPORTED = ("example.png", "image/png", picture("L", size=(96, 32)))

@@ -9,7 +9,7 @@ from tests.samples import picture
 from tests.tasks.answers import probabilities as numbers
 from tests.worker import JSON, Ask
 
-__all__ = ["BAD", "GOOD", "facts", "inputs", "numbers"]
+__all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
 
 def facts(card):
@@ -55,3 +55,5 @@ BAD = {
     "a number": (Ask({"body": {"video": 7}}, JSON), "video"),
     "top 0": (Ask({"video": clip(), "top": b"0"}), "top"),
 }
+
+EXPORTED = ("example.avi", "video/x-msvideo", clip())
