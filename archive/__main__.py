@@ -67,7 +67,10 @@ def export_one(
 
     if kind not in FORMATS:
         sys.exit(f"FORMAT={kind}: it is one of {', '.join(FORMATS)}")
-    file, difference = export(artifacts / name / version, kind)
+    try:
+        file, difference = export(artifacts / name / version, kind)
+    except RefusedError as fault:
+        sys.exit(f"REFUSED {fault}")
     console.print(f"{file}: largest difference from the eager network {difference:.1e}")
 
 

@@ -1,5 +1,5 @@
-"""Why an archive can't be built."""
+"""Why an archive or an export can't be made."""
 
 
 class RefusedError(Exception):
-    """The model must not be packed; the message says why and what to do."""
+    """The model must not be packed or exported; the message says why and what to do."""

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.onnx import OnnxExporterError
 
+import models
+from archive.errors import RefusedError
 from archive.inputs import example_batch, handler_class
 
 Run = Callable[[Tensor], Tensor]
@@ -66,10 +68,13 @@ FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor, Path], Run]]] = {
 
 def export(weights: Path, kind: str) -> tuple[Path, float]:
     """Export the network trained in `weights` beside it; returns the file and the largest absolute difference between
-    its outputs and the eager network's, over batches of one, two and five. Raises ValueError if it is over TOLERANCE.
+    its outputs and the eager network's, over batches of one, two and five. Raises RefusedError if it is over TOLERANCE,
+    or if the network's card says why it stays in PyTorch.
     """
-    task = json.loads((weights / "card.json").read_text(encoding="utf-8"))["task"]
-    handler = handler_class(task)()
+    card = json.loads((weights / "card.json").read_text(encoding="utf-8"))
+    if reason := models.find(card["name"]).not_exported:
+        raise RefusedError(f"{card['name']} is not exported: {reason}")
+    handler = handler_class(card["task"])()
     handler.load(weights, torch.device("cpu"))
     suffix, write = FORMATS[kind]
     file = weights / "exports" / f"{handler.card['name']}{suffix}"
@@ -82,5 +87,5 @@ def export(weights: Path, kind: str) -> tuple[Path, float]:
             x = batch[:1].repeat(size, *[1] * (batch.dim() - 1))
             difference = max(difference, float((run(x) - handler.network(x)).abs().max()))
     if difference > TOLERANCE:
-        raise ValueError(f"{file} differs from the eager network by {difference:.2e}, more than {TOLERANCE:.0e}")
+        raise RefusedError(f"{file} differs from the eager network by {difference:.2e}, more than {TOLERANCE:.0e}")
     return file, difference

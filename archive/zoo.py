@@ -15,13 +15,17 @@ Written by `make test-zoo`, from the cards of models that were trained in full; 
 
 def table(cards: list[dict[str, Any]]) -> str:
     """A Markdown table, a row a model."""
-    lines = ["| model | task | data | measured | floor | published | seconds |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| model | task | data | measured | floor | published | seconds | ONNX, torch.export, TorchScript |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for card in cards:
         measured = ", ".join(said(metric, card["metrics"][metric]) for metric in card["floor"])
         floor = ", ".join(said(metric, bound) for metric, bound in card["floor"].items())
         data = f"{card['data']['name']} ({card['data']['kind']})"
         link = f"[{card['name']}](../models/{card['name']}.py)"
-        cells = [link, card["task"], data, measured, floor, card["anchor"], f"{card['seconds']:.0f}"]
+        leaves = f"no: {reason}" if (reason := models.find(card["name"]).not_exported) else "yes"
+        cells = [link, card["task"], data, measured, floor, card["anchor"], f"{card['seconds']:.0f}", leaves]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -77,7 +77,8 @@ class Card:
     `network` is built as `network(**arguments)`, the arguments being what the data decides (the number of classes,
     of columns, of words); they are kept in card.json. `input` holds the arguments of the task's codec. `data` names
     a file of training/data/. `floor` holds the metrics without which `make archive` refuses the model; `starter`
-    puts it among those that plain `make archive` and `make serve` handle.
+    puts it among those that plain `make archive` and `make serve` handle. `not_exported` says why a network stays in
+    PyTorch; where it is empty, it leaves in every format of archive/export.py.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Card:
     input: Mapping[str, Any] = field(default_factory=dict)
     serving: Serving = Serving()
     starter: bool = False
+    not_exported: str = ""
 
     def below_floor(self, metrics: Mapping[str, float]) -> list[str]:
         """One line for each floor that `metrics` does not reach; an empty list is a pass."""

@@ -38,6 +38,7 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         artifacts.write_json(task.data.labels, folder / "labels.json")
     requests = list(task.requests(task.data))
     card: dict[str, Any] = facts | {"network": task.arguments, "example": write_example(requests[0], folder)}
+    card["options"] = task.options
     artifacts.write_json(card, folder / artifacts.CARD)  # the handler reads it
     with Offline(folder) as worker:
         replies = list(worker.replies(requests, task.options))

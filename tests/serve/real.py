@@ -3,7 +3,7 @@
 import asyncio
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -27,16 +27,25 @@ def card_of(name: str, version: str = "1.0") -> dict[str, Any]:
 
 def ask_all(bundle: Bundle, path: str, requests: Sequence[Any], at_once: int = 16) -> list[httpx.Response]:
     """Post every request (`body`, `content_type`), `at_once` at a time; the responses in order."""
+    return post_all(bundle.settings.url, path, [sendable(request) for request in requests], at_once)
+
+
+def sendable(request: Any, options: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A request of a test split as httpx takes it; `options` go into the query."""
+    return {"content": request.body, "headers": {"content-type": request.content_type}, "params": options}
+
+
+def post_all(url: str, path: str, sent: Sequence[Mapping[str, Any]], at_once: int) -> list[httpx.Response]:
+    """The responses to these requests, in order, `at_once` of them under way at a time."""
 
     async def run() -> list[httpx.Response]:
         slots = asyncio.Semaphore(at_once)
-        async with httpx.AsyncClient(base_url=bundle.settings.url, timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False) as client:
 
-            async def one(request: Any) -> httpx.Response:
+            async def one(request: Mapping[str, Any]) -> httpx.Response:
                 async with slots:
-                    headers = {"content-type": request.content_type}
-                    return await client.post(path, content=request.body, headers=headers)
+                    return await client.post(path, **request)
 
-            return await asyncio.gather(*(one(request) for request in requests))
+            return await asyncio.gather(*map(one, sent))
 
     return asyncio.run(run())

@@ -1,0 +1,103 @@
+"""Every model that is not a starter: trained for a few steps, packed, served with all others, asked over HTTP."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+import models
+from tests import tasks
+from tests.serve.guide import Reader
+from tests.serve.real import post_all, sendable
+from tests.worker import Ask
+from training import requests
+
+pytestmark = pytest.mark.serve
+NAMES = [name for name in models.names() if not models.find(name).starter]
+AT_ONCE = 8  # requests, so that batches are of several sizes, other ones than offline
+CLOSE = 2e-3  # of a metric: sums over a batch of another size differ in their last bits, and bf16 has few
+
+
+@dataclass
+class Zoo:
+    """A bundle in a checkout of its own."""
+
+    reader: Reader
+    ready: str
+
+    def card(self, name: str) -> dict[str, Any]:
+        return json.loads((self.reader.checkout / "artifacts" / name / "1.0" / "card.json").read_text())
+
+    def ask(self, path: str, sent: Sequence[Mapping[str, Any]]) -> list[httpx.Response]:
+        return post_all(f"http://127.0.0.1:{self.reader.port}", path, sent, AT_ONCE)
+
+
+def over_http(ask: Ask) -> dict[str, Any]:
+    """What a worker is to see, as httpx takes it: options beside a body go into the query, else all are form parts."""
+    fields, headers = dict(ask.fields), dict(ask.headers)
+    query = dict(parse_qsl(headers.pop("x-request-query", "")))
+    if fields and "body" not in fields:
+        return {"files": {name: (None, value) for name, value in fields.items()}, "headers": headers, "params": query}
+    body = fields.pop("body", b"")
+    content = body if isinstance(body, bytes | str) else json.dumps(body)
+    query |= {name: value.decode("latin-1") for name, value in fields.items()}
+    return {"content": content, "headers": headers, "params": query}
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
+    reader = Reader(tmp_path_factory.mktemp("z"))
+    try:
+        reader.run(f'make archive MODELS="{" ".join(NAMES)}" PRESET=quick')
+        yield Zoo(reader, reader.run("make serve MODELS=all"))
+    finally:
+        reader.stop()
+
+
+def test_all_models_are_ready_together(zoo):
+    for name in models.names():
+        (row,) = [line for line in zoo.ready.splitlines() if f" {name} " in line]
+        assert " ready " in row
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_metric_over_http_is_the_one_in_the_card(zoo, name):
+    card = zoo.card(name)
+    sent = list(requests.of(name, limit=card["data"]["sizes"]["test"]))
+    replies = zoo.ask(f"/predictions/{name}", [sendable(request, card["options"]) for request in sent])
+    assert {reply.status_code for reply in replies} == {200}, next(r.text for r in replies if r.status_code != 200)
+    measured = requests.score(name, [request.truth for request in sent], [reply.json() for reply in replies])
+    assert measured
+    for metric, value in measured.items():
+        assert value == pytest.approx(card["metrics"][metric], abs=CLOSE), metric
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explanation_comes_or_a_400_that_says_why_not(zoo, name):
+    card = zoo.card(name)
+    (reply,) = zoo.ask(f"/explanations/{name}", [sendable(next(requests.of(name, limit=1)), card["options"])])
+    if "explain" in card:
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["model"] == name
+    else:
+        assert (reply.status_code, reply.json()["field"]) == (400, "explain")
+        assert len(reply.json()["message"]) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_requests_are_refused_and_good_ones_beside_them_answered(zoo, name):
+    bad = {
+        case: (over_http(ask), named)
+        for case, (ask, named) in tasks.find(models.find(name).task).BAD.items()
+        if "explain" not in ask.headers
+    }
+    good = sendable(next(requests.of(name, limit=1)))
+    replies = zoo.ask(f"/predictions/{name}", [one for request, _ in bad.values() for one in (request, good)])
+    assert {reply.status_code for reply in replies[1::2]} == {200}
+    for reply, (case, (_, named)) in zip(replies[::2], bad.items(), strict=True):
+        assert reply.status_code == 400, f"{case}: {reply.text[:200]}"
+        assert reply.json()["field"] == named, case
