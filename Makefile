@@ -151,7 +151,7 @@ test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter 
 bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, peers (installs them); ARGS=
 	$(PY) -m benchmarks$(BENCH:%=.%) $(ARGS)
 
-test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md
+test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/
 	$(MAKE) archive MODELS=all
 	$(PY) -m archive zoo
 

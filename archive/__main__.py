@@ -80,10 +80,11 @@ def zoo_page(
     artifacts: Annotated[Path, typer.Option()] = Path("artifacts"),
     page: Annotated[Path, typer.Option()] = Path("docs/zoo.md"),
 ) -> None:
-    """Check the floor of every model there is, and write the page that shows them."""
-    from archive import zoo  # imports torch
+    """Check the floor of every model there is, and write the page and the pictures that show them."""
+    from archive import pictures, zoo  # import torch
 
     faults = zoo.write(artifacts, version, page)
+    pictures.write(artifacts, version, page.parent / "pictures")
     sys.exit("\n".join(faults) or None)
 
 

@@ -1,11 +1,16 @@
 """What the documentation says is there, is there; and both languages say the same."""
 
+import json
 import re
 import subprocess
 
+from PIL import Image
+
 import models
+from archive import pictures
 from archive.sources import ROOT
 from archive.zoo import write
+from tests import tasks
 from tests.serve.guide import blocks, commands
 from tests.worker import untrained
 
@@ -58,3 +63,17 @@ def test_the_zoo_names_what_is_below_its_floor_or_not_trained(tmp_path):
     assert len(faults) == len(models.names())
     assert "lenet 1.0 is not trained in full" in faults
     assert (tmp_path / "zoo.md").read_text().startswith("# The zoo")
+
+
+def test_pictures_are_made_of_what_has_some(tmp_path):
+    for name in ("lenet", "ssd", "housing_mlp"):
+        folder = untrained(name, tmp_path / name / "1.0")
+        file, kind, body = tasks.find(models.find(name).task).EXPORTED
+        (folder / file).write_bytes(body)
+        card = json.loads((folder / "card.json").read_text())
+        (folder / "card.json").write_text(json.dumps({**card, "example": {"file": file, "content_type": kind}}))
+    made = pictures.write(tmp_path, "1.0", tmp_path / "pictures")
+    assert [file.stem for file in made] == ["image_classification", "object_detection"]
+    for file in made:
+        assert 200 < max(Image.open(file).size) <= pictures.WIDEST
+        assert file.stat().st_size < 60_000
