@@ -49,7 +49,7 @@ CARD = Card(
     network=AlexNet,
     data="mnist_m",
     input={"size": 32, "channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=15, batch_size=64, lr=1e-3, weight_decay=5e-2, augment=("crop",), precision="bf16"),
+    recipe=Recipe(epochs=10, batch_size=64, lr=1e-3, weight_decay=5e-2, augment=("crop",), precision="bf16"),
     serving=Serving(batch_size=16, channels_last=True, precision="bf16"),
     floor={"accuracy": 0.92},
     anchor="no published figure for this form; 57.1 % top-1 on ImageNet in the paper's",

@@ -47,7 +47,7 @@ CARD = Card(
     network=NiN,
     data="mnist_m",
     input={"size": 32, "channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=5, batch_size=64, lr=2e-3, weight_decay=5e-2, augment=("crop",), precision="bf16"),
+    recipe=Recipe(epochs=4, batch_size=64, lr=2e-3, weight_decay=5e-2, augment=("crop",), precision="bf16"),
     serving=Serving(batch_size=16, channels_last=True, precision="bf16"),
     floor={"accuracy": 0.92},
     anchor="89.6 % on CIFAR-10 without augmentation, in the paper",
