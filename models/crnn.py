@@ -66,5 +66,5 @@ CARD = Card(
     serving=Serving(batch_size=8, channels_last=True, explain_steps=8),
     floor={"character_error_rate_latin": 0.03, "character_error_rate_chinese": 0.06},
     anchor="86.7 % of words on ICDAR 2013 without a lexicon, 8.3 M weights",
-    source="Shi et al., arXiv:1507.05717, at less than half its channels, shortcuts around the LSTMs; CTC: Graves et al. 2006",
+    source="Shi et al., arXiv:1507.05717, narrower, shortcuts around the LSTMs; CTC: Graves et al. 2006",
 )
