@@ -11,15 +11,16 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from handlers.base import NOT_FINITE, Item, TaskHandler, finite, head
 from handlers.errors import BadRequest
+from handlers.jobs import Part, Running, Work, over_grpc
 from handlers.jsons import dumps
 from handlers.replies import Answer
 from handlers.row import Row
@@ -28,48 +29,6 @@ JSON, LINES = "application/json", "application/x-ndjson"
 GONE = Answer(b"", status=499)  # how a client that did not wait is counted; the code is nginx's
 
 logger = logging.getLogger(__name__)
-
-
-class Job(Protocol):
-    """What a request needs from one step to the next."""
-
-    @property
-    def done(self) -> bool:
-        """Was that the last step?"""
-
-    @property
-    def output(self) -> Any:
-        """What `encode` makes the reply of, once the job is done."""
-
-
-Work = TypeVar("Work", bound=Job)
-
-
-@dataclass
-class Running(Generic[Item, Work]):
-    """A request that was begun."""
-
-    request_id: str
-    trace_id: str
-    item: Item
-    job: Work
-    stream: bool
-    steps: int = 0
-    since: float = field(default_factory=time.perf_counter)
-
-
-class Part(NamedTuple):
-    """What is sent to a row now; `last` is None for a reply that comes in one piece."""
-
-    answer: Answer
-    last: bool | None
-
-
-def over_grpc(row: Row) -> bool:
-    """TorchServe drops such a request after its first part (GRPCJob.isOpen says whether it was cancelled), so that it
-    must hear nothing before the end; and its reply must say that it is the last, or StreamPredictions kills the worker.
-    """
-    return "host" not in row.headers
 
 
 class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
@@ -86,7 +45,8 @@ class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
 
     @abstractmethod
     def step(self, jobs: Sequence[Work]) -> Sequence[Mapping[str, Any] | None]:
-        """Take each job, wherever it is, one step further; what there is to tell of it to a client that streams."""
+        """Take each job, wherever it is, one step further; what there is to tell of it to a client that streams, as JSON
+        can have it."""
 
     @abstractmethod
     def first_input(self, item: Item) -> Tensor:

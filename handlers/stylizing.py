@@ -1,5 +1,6 @@
 """The descent of a picture to where its features are those of one picture, and their statistics those of another."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +57,10 @@ class Descent:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        loss: Any = self.optimizer.step(objective)
+        reached: Any = self.optimizer.step(objective)
+        loss = float(reached.detach())
         self.at += 1
-        return {"step": self.at, "of": self.steps, "loss": float(loss.detach())}
+        return {"step": self.at, "of": self.steps, "loss": loss if math.isfinite(loss) else None}
 
     @property
     def done(self) -> bool:

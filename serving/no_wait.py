@@ -6,10 +6,10 @@ never take more than two. One comparison decides, in org.pytorch.serve.wlm.Model
 becomes `if (maxDelay < 0) break`: with a delay of 0 all that is queued is taken, up to the batch size, and nothing is
 waited for.
 
-The same class makes the workers of a model take turns at its queue, by a lock. With continuous batching a busy one looks
-into the queue between two steps, by `pollInferJob`, and would wait there until an idle one, which holds the lock, has got
-something to do: its streams would stand still. So the lock is left out there, seven bytes that do nothing; the queue
-needs none. TorchServe 0.12.0 is its last release, so the class is known by its hash; any other is left as it is.
+The same class makes the workers of a model take turns at its queue, by a lock. With continuous batching a busy one
+looks into the queue between two steps, by `pollInferJob`, and would wait there until an idle one, which holds the lock,
+has got something to do: its streams would stand still. So the lock is left out there, seven bytes that do nothing; the
+queue needs none. TorchServe 0.12.0 is its last release, so the class is known by its hash; any other is left as it is.
 """
 
 import hashlib

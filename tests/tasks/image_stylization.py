@@ -64,7 +64,6 @@ BAD = images.BAD | {
     "too small": (asked(size=8), "size"),
     "too large": (asked(size=4096), "size"),
     "a long strip": (Ask({"image": picture(size=(300, 10)), "style": b"noise"}), "image"),
-    "stream of what": (asked(stream="perhaps"), "stream"),
 }
 
 EXPORTED = ("example.json", "application/json", json.dumps({"image": BASE64, "style": "noise", **FEW}).encode())
