@@ -45,8 +45,8 @@ class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
 
     @abstractmethod
     def step(self, jobs: Sequence[Work]) -> Sequence[Mapping[str, Any] | None]:
-        """Take each job, wherever it is, one step further; what there is to tell of it to a client that streams, as JSON
-        can have it."""
+        """Take each job, wherever it is, one step further; what there is to tell of it, JSON-ready, to a client that
+        streams."""
 
     @abstractmethod
     def first_input(self, item: Item) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from handlers.codecs.style import StyleCodec
 from handlers.fast import Run
 
-WEIGHTS = {"content": 1.0, "style": 10.0, "variation": 0.1}
+WEIGHTS = {"content": 1.0, "style": 1.0, "variation": 0.1}
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class Descent:
             self.before = self._losses(content, maps)
         self.picture = content.clone(memory_format=torch.contiguous_format).requires_grad_()  # (1, 3, H, W)
         # No end before the last step: how many there are is the caller's to say.
-        never = {"tolerance_grad": 0.0, "tolerance_change": 0.0}
-        self.optimizer = torch.optim.LBFGS([self.picture], max_iter=1, history_size=20, **never)
+        self.optimizer = torch.optim.LBFGS(
+            [self.picture], max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0
+        )
 
     def step(self) -> dict[str, Any]:
         """Go one step down; says how far it is, with the loss that it came from."""
@@ -57,7 +58,7 @@ class Descent:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        reached: Any = self.optimizer.step(objective)
+        reached: Any = self.optimizer.step(objective)  # type: ignore[no-untyped-call]
         loss = float(reached.detach())
         self.at += 1
         return {"step": self.at, "of": self.steps, "loss": loss if math.isfinite(loss) else None}

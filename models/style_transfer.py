@@ -19,15 +19,17 @@ class Features(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
+        self.widths: dict[str, int] = {}
         channels = 3
         for block, widths in enumerate(BLOCKS, start=1):
             for place, width in enumerate(widths, start=1):
-                self.layers[f"conv{block}_{place}"] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
-                channels = width
+                name = f"conv{block}_{place}"
+                self.layers[name] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
+                channels = self.widths[name] = width
         self.pool = nn.AvgPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = []  # (N, C, H / s, W / s), s being 1, 2, 4 and 8 in the four blocks
+        maps: list[Tensor] = []  # (N, C, H / s, W / s), s being 1, 2, 4 and 8 in the four blocks
         for name, layer in self.layers.items():
             if name.endswith("_1") and maps:
                 x = self.pool(x)
@@ -39,12 +41,12 @@ class Features(nn.Module):
     def split(self, features: Tensor, height: int, width: int) -> dict[str, Tensor]:
         """What `forward` made of (N, 3, height, width), by layer: (N, C, pixels of the layer)."""
         found, start = {}, 0
-        for name, layer in self.layers.items():
+        for name, channels in self.widths.items():
             if name.endswith("_1") and name != "conv1_1":
                 height, width = height // 2, width // 2
             if name in self.STYLE + self.CONTENT:
-                end = start + layer.out_channels * height * width
-                found[name] = features[:, start:end].unflatten(1, (layer.out_channels, height * width))
+                end = start + channels * height * width
+                found[name] = features[:, start:end].view(-1, channels, height * width)
                 start = end
         return found
 
