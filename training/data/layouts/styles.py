@@ -15,7 +15,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset:
-    """Train holds the styles, and validation too; test holds the contents, with a style each in turn.
+    """Train holds the styles, validation nothing; test holds the contents, with a style each in turn.
 
     Raises ValueError if two styles have one name.
     """
@@ -25,7 +25,7 @@ def read(path: Path) -> Dataset:
         raise ValueError(f"{path / 'style'} has two pictures of one name: {', '.join(names)}")
     known = Split(Files(styles), list(range(len(styles))))
     test = Split(Files(contents), [place % len(styles) for place in range(len(contents))])
-    return Dataset(known, known, test, labels=names)
+    return Dataset(known, Split([], []), test, labels=names)
 
 
 def _pictures(folder: Path) -> list[Path]:
