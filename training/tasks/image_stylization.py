@@ -59,13 +59,13 @@ class ImageStylization(Task):
 
     @staticmethod
     def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """`style_gain`: the share of the style loss that went, a mean over the pictures; `content_error`: what their
-        contents' features lost, the worst of all."""
+        """Means over the pictures. `style_gain`: the share of the style loss that is gone; `content_error`: the share
+        of the content's features, squared, that is missed."""
         del truths
         losses = [reply["losses"] for reply in replies]
         return {
             "style_gain": fmean(1 - loss["after"]["style"] / loss["before"]["style"] for loss in losses),
-            "content_error": max(loss["after"]["content"] for loss in losses),
+            "content_error": fmean(loss["after"]["content"] for loss in losses),
         }
 
     def report(
