@@ -58,7 +58,7 @@ CARD = Card(
     data="styles",
     input={"size": 128, "channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
     recipe=Recipe(epochs=0, batch_size=1, lr=0.0, pretrained="hed_vgg16"),  # the weights are as they were published
-    serving=Serving(batch_size=8, threads=2, continuous_batching=True, response_timeout=120),
+    serving=Serving(batch_size=8, continuous_batching=True, response_timeout=120),
     floor={"style_gain": 0.99, "content_error": 0.75},
     anchor="no published figure: Gatys et al. show pictures",
     source="Gatys et al., arXiv:1508.06576, on the VGG16 that Xie & Tu (arXiv:1504.06375) tuned to find edges",
