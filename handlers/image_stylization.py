@@ -12,14 +12,13 @@ from handlers.codecs.image import image_bytes, png
 from handlers.codecs.style import LARGEST, SMALLEST, StyleCodec
 from handlers.codecs.upload import file_bytes
 from handlers.errors import BadRequest
-from handlers.replies import BASE64, BINARY, INTEGER, NUMBER, STRING, Answer, array, schema
+from handlers.replies import BASE64, BINARY, STRING, Answer, schema
 from handlers.row import Row
 from handlers.streaming import JSON, StreamingHandler
-from handlers.stylizing import WEIGHTS, Descent, Wish
+from handlers.stylizing import REPLY, Descent, Wish
 
 STEPS, MOST = 50, 500
 SHORT = 64  # characters: what is no longer is no picture, but a name
-LOSSES = schema(**dict.fromkeys(WEIGHTS, NUMBER))
 
 
 class ImageStylization(StreamingHandler[Wish, Descent]):
@@ -30,15 +29,7 @@ class ImageStylization(StreamingHandler[Wish, Descent]):
         "multipart/form-data": {"schema": schema(image=BINARY, style={"anyOf": [BINARY, STRING]})},
         "application/json": {"schema": schema(image=BASE64, style={"anyOf": [BASE64, STRING]})},
     }
-    REPLY: ClassVar[Mapping[str, Any]] = schema(
-        model=STRING,
-        version=STRING,
-        steps=INTEGER,
-        size=array(INTEGER),
-        sent=array(INTEGER),
-        losses=schema(before=LOSSES, after=LOSSES),
-        image=BASE64,
-    )
+    REPLY: ClassVar[Mapping[str, Any]] = REPLY
     NOT_EXPLAINED = "the picture is not a decision that has reasons; the losses in the reply say what it was made for"
 
     def setup(self) -> None:

@@ -10,8 +10,19 @@ from torch import Tensor
 
 from handlers.codecs.style import StyleCodec
 from handlers.fast import Run
+from handlers.replies import BASE64, INTEGER, NUMBER, STRING, array, schema
 
 WEIGHTS = {"content": 1.0, "style": 1.0, "variation": 0.1}
+LOSSES = schema(**dict.fromkeys(WEIGHTS, NUMBER))
+REPLY: dict[str, Any] = schema(
+    model=STRING,
+    version=STRING,
+    steps=INTEGER,
+    size=array(INTEGER),  # width and height of the picture
+    sent=array(INTEGER),  # and of the content
+    losses=schema(before=LOSSES, after=LOSSES),
+    image=BASE64,
+)
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,21 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-import yaml
 
-from archive.build import model_config
 from archive.sign import sign
-from archive.sources import ROOT, closure
-from models.card import Serving
 from serving import supervise
 from serving.management import Keys
 from serving.settings import Settings
@@ -75,34 +70,6 @@ def dummy(
         env={**os.environ, "TMPDIR": str(folder)},
     )
     archive = (folder / f"{name}.mar").rename(store / f"{name}-{version}.mar")
-    sign(archive, keys)
-    return archive
-
-
-def counting(store: Path, keys: Path, name: str, batch: int = 4, workers: int = 1) -> Path:
-    """Pack and sign an archive of our own making whose handler counts (counting_handler.py)."""
-    folder = store / f".{name}"
-    content = folder / "content"
-    handler = HERE.relative_to(ROOT) / "counting_handler.py"
-    for source in closure(handler):
-        (content / source).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / source, content / source)
-    card = {"name": name, "version": "1.0", "example": {"file": "example.json", "content_type": "application/json"}}
-    (content / "card.json").write_text(json.dumps(card))
-    (content / "example.json").write_text('{"to": 2}')
-    serving = Serving(batch_size=batch, max_batch_delay=1, workers=workers, continuous_batching=True)
-    (folder / "model-config.yaml").write_text(yaml.safe_dump(model_config(asdict(serving))))
-    (folder / "made").mkdir()
-    subprocess.run(
-        [
-            *(Path(sys.executable).with_name("torch-model-archiver"), "--model-name", name, "--version", "1.0"),
-            *("--handler", ROOT / handler, "--config-file", folder / "model-config.yaml"),
-            *("--extra-files", content, "--export-path", folder / "made"),
-        ],
-        check=True,
-        env={**os.environ, "TMPDIR": str(folder)},
-    )
-    archive = (folder / "made" / f"{name}.mar").rename(store / f"{name}-1.0.mar")
     sign(archive, keys)
     return archive
 

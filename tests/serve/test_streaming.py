@@ -9,7 +9,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.serve.bundle import Bundle, counting, eventually
+from tests.serve.bundle import Bundle, eventually
+from tests.serve.counting import counting
 from tests.serve.wire import messages
 
 pytestmark = pytest.mark.serve
