@@ -95,6 +95,7 @@ def model_config(serving: dict[str, Any]) -> dict[str, Any]:
         "maxWorkers": workers,
         "batchSize": serving["batch_size"],
         "maxBatchDelay": serving["max_batch_delay"],
+        "continuousBatching": serving["continuous_batching"],
         "responseTimeout": serving["response_timeout"],
         "startupTimeout": serving["startup_timeout"],
         "deviceType": "gpu",  # TorchServe uses the processor where it finds no GPU

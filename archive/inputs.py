@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from handlers.row import Row
+from handlers.streaming import StreamingHandler
 
 
 def handler_class(task: str) -> Any:
@@ -21,7 +22,10 @@ def example_batch(handler: Any) -> Tensor:
     example = handler.card["example"]
     row = Row({"body": (handler.folder / example["file"]).read_bytes()}, {"content-type": example["content_type"]}, "")
     item = handler.decode(row)
-    batch: Any = handler.collate([item, item])
+    if isinstance(handler, StreamingHandler):
+        batch: Any = [handler.first_input(item)] * 2
+    else:
+        batch = handler.collate([item, item])
     if isinstance(batch, list):  # several rows may be asked for in one request
         batch = torch.cat(batch)
     assert isinstance(batch, Tensor)

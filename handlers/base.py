@@ -98,8 +98,12 @@ class TaskHandler(ABC, Generic[Item]):
         row = Row({"body": file.read_bytes()}, {"content-type": example["content_type"]}, "warm-up")
         item = self.decode(row)
         with torch.inference_mode():
-            for size in range(1, self.card["serving"]["batch_size"] + 1):
+            for size in self.warm_up_sizes():
                 self.forward(self.collate([item] * size))
+
+    def warm_up_sizes(self) -> Sequence[int]:
+        """Of the batches to begin with."""
+        return range(1, self.card["serving"]["batch_size"] + 1)
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
         """TorchServe's call for each batch: one reply a row, in order. A bug fails the batch, and is logged."""
@@ -112,10 +116,7 @@ class TaskHandler(ABC, Generic[Item]):
             raise
         self.meter.count(answers)
         for i, answer in enumerate(answers):
-            context.set_response_status(answer.status, PHRASES[answer.status], i)
-            context.set_response_content_type(i, answer.content_type)
-            if answer.gist is not None:
-                context.set_response_header(i, "x-prediction", answer.gist)
+            head(answer, context, i)
         return [answer.body for answer in answers]
 
     def answer(self, rows: Sequence[Row]) -> list[Answer]:
@@ -162,6 +163,14 @@ class TaskHandler(ABC, Generic[Item]):
         if len(answer.body) > MAX_BYTES:
             return Answer.failure(f"the reply of {len(answer.body)} bytes is over the limit of {MAX_BYTES}")
         return answer
+
+
+def head(answer: Answer, context: Any, index: int) -> None:
+    """Tell TorchServe the status and the headers of row number `index`."""
+    context.set_response_status(answer.status, PHRASES[answer.status], index)
+    context.set_response_content_type(index, answer.content_type)
+    if answer.gist is not None:
+        context.set_response_header(index, "x-prediction", answer.gist)
 
 
 def finite(outputs: Sequence[Any]) -> list[bool]:

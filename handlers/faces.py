@@ -81,14 +81,14 @@ class Question:
             parts,
             person,
             row.whole("top", 1, 100) or TOP,
-            _flag(row, "embeddings"),
+            row.flag("embeddings"),
             row.accepts("image/png"),
         )
 
 
 def _change(row: Row) -> tuple[Verb, str]:
     """What is to be done with the gallery, and to whom; with nothing asked for, a face is to be identified."""
-    asked: list[tuple[Verb, str]] = [("list", "")] if _flag(row, "list") else []
+    asked: list[tuple[Verb, str]] = [("list", "")] if row.flag("list") else []
     for verb in ("enrol", "delete"):
         name = row.option(verb)
         if name is not None:
@@ -96,13 +96,6 @@ def _change(row: Row) -> tuple[Verb, str]:
     if len(asked) > 1:
         raise BadRequest(asked[1][0], f"one thing at a time: {asked[0][0]} or {asked[1][0]}")
     return asked[0] if asked else ("identify", "")
-
-
-def _flag(row: Row, name: str) -> bool:
-    text = (row.option(name) or "false").lower()
-    if text not in ("true", "false", "1", "0"):
-        raise BadRequest(name, "neither true nor false")
-    return text in ("true", "1")
 
 
 def _given(row: Row, part: str) -> bool:

@@ -85,6 +85,14 @@ class Row:
             raise BadRequest(name, f"not a whole number {span}")
         return number
 
+    def flag(self, name: str) -> bool:
+        """The option as true (or 1) or false (or 0), which it is where it was not given. Raises BadRequest for
+        anything else."""
+        text = (self.option(name) or "false").lower()
+        if text not in ("true", "false", "1", "0"):
+            raise BadRequest(name, "neither true nor false")
+        return text in ("true", "1")
+
     @cached_property
     def query(self) -> dict[str, str]:
         """The query parameters, which TorchServe drops: Envoy repeats them in a header (serving/request.lua)."""

@@ -17,6 +17,7 @@ LOWER_IS_BETTER = frozenset(
         "character_error_rate_chinese",
         "equal_error_rate",
         "gallery_equal_error_rate",
+        "content_error",
     }
 )
 
@@ -27,7 +28,8 @@ class Recipe:
 
     `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
     they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
-    With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32.
+    With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32. With no epochs the
+    weights stay those of `pretrained`.
 
     `pretrained` names a file of training/pretrained/: all but the network's last layer, `classifier`, starts there, is
     left alone for `frozen_epochs`, and then learns at `backbone_lr` times `lr`.
@@ -55,7 +57,8 @@ class Serving:
 
     `max_batch_delay` is in milliseconds, the timeouts in seconds. A delay of 1 makes TorchServe take whatever queued
     up while the worker was busy; 0 would mean its default of 100. `threads` caps torch's threads in each worker, for
-    it takes every core otherwise. `explain_steps` bounds what one explanation may cost.
+    it takes every core otherwise. `explain_steps` bounds what one explanation may cost. `continuous_batching` is for
+    handlers whose answers come in steps (handlers/streaming.py): the timeout is then that of a step, or of a silence.
     """
 
     batch_size: int = 8
@@ -68,6 +71,7 @@ class Serving:
     response_timeout: int = 30
     startup_timeout: int = 120
     explain_steps: int = 32
+    continuous_batching: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

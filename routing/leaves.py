@@ -49,16 +49,17 @@ def chosen(experiment: Experiment, variant: Variant, models: Models) -> Json:
     route["route"] |= _mirroring(experiment, variant)
     if variant.name != experiment.control:
         route["route"]["retry_policy"] = _retries(view)
+        whole, each = ("idle_timeout", "per_try_idle_timeout") if view.streams else ("timeout", "per_try_timeout")
         control = experiment.variant(experiment.control)
         longest = version_of(models, control.model, control.version).deadline + GRACE_SECONDS
-        route["route"] |= {"timeout": f"{view.deadline + GRACE_SECONDS + longest:g}s"}
-        route["route"]["retry_policy"]["per_try_timeout"] = f"{max(view.deadline + GRACE_SECONDS, longest):g}s"
+        route["route"] |= {whole: f"{view.deadline + GRACE_SECONDS + longest:g}s"}
+        route["route"]["retry_policy"][each] = f"{max(view.deadline + GRACE_SECONDS, longest):g}s"
     return route | said | held(view)
 
 
 def _to(variant: Variant, cluster: str, view: VersionView) -> Json:
     more = {"retry_policy": retries(view), **_rewritten(variant)}
-    return forward({"prefix": "/"}, cluster, view.deadline + GRACE_SECONDS, **more)
+    return forward({"prefix": "/"}, cluster, view.deadline + GRACE_SECONDS, view.streams, **more)
 
 
 def _rewritten(variant: Variant) -> Json:

@@ -73,6 +73,7 @@ class Description(BaseModel):
     response_timeout: int
     startup_timeout: int
     max_retry_timeout_in_sec: int = 300
+    continuous_batching: bool = False
     workers: list[Worker] = Field(default_factory=list)
 
 

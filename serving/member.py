@@ -30,7 +30,7 @@ class Member:
         self.reason: str | None = "TorchServe is starting"
         self.workers: list[Worker] = []
         self._settings = settings
-        self._deadline = 0.0
+        self._deadline, self._streams = 0.0, False
         self._proven: set[int] = set()  # pids of workers that were READY when a canary was answered
         self._known: set[int] = set()  # pids that were READY at some time: their death is not a failure to load
         self._since = time.monotonic()
@@ -54,10 +54,10 @@ class Member:
     def view(self) -> VersionView:
         """What Envoy shall do with requests for this version."""
         if self.state == "ready":
-            return VersionView(self._deadline, hold=self._shrinking)
+            return VersionView(self._deadline, hold=self._shrinking, streams=self._streams)
         if self.state == "retiring":
-            return VersionView(self._deadline, (404, f"{self} was retired"))
-        return VersionView(self._deadline, (503, f"{self} is not ready: {self.reason}"))
+            return VersionView(self._deadline, (404, f"{self} was retired"), streams=self._streams)
+        return VersionView(self._deadline, (503, f"{self} is not ready: {self.reason}"), streams=self._streams)
 
     @property
     def status(self) -> VersionStatus:
@@ -168,7 +168,7 @@ class Member:
         self._become("loading", "its worker is starting once more")
 
     def _prove(self, ready: set[int], described: Description, torchserve: TorchServe) -> None:
-        self._deadline = described.response_timeout
+        self._deadline, self._streams = described.response_timeout, described.continuous_batching
         if not self._proven and self.state != "failed":
             self._become("checking", "its canary was not answered yet")
         self._errand.begin(self._ask(ready, torchserve))

@@ -29,6 +29,7 @@ function envoy_on_request(request)
 end
 
 function envoy_on_response(reply)
+  reply:headers():remove("ts_stream_next") -- between a worker and TorchServe
   local marks = reply:streamInfo():dynamicMetadata():get("marina")
   if marks and marks["relayed"] then
     reply:headers():remove("x-variant")

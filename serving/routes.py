@@ -27,9 +27,11 @@ def refuse(match: Json, status: int, message: str) -> Json:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message}}}
 
 
-def forward(match: Json, cluster: str, deadline: float, **more: Any) -> Json:
+def forward(match: Json, cluster: str, deadline: float, streams: bool = False, **more: Any) -> Json:
+    """`deadline` seconds for the whole reply; where it `streams`, for each silence in it."""
+    limit = {"timeout": "0s", "idle_timeout": f"{deadline:g}s"} if streams else {"timeout": f"{deadline:g}s"}
     retry = {"retry_on": UNSEEN, "num_retries": 1}
-    return {"match": match, "route": {"cluster": cluster, "timeout": f"{deadline:g}s", "retry_policy": retry, **more}}
+    return {"match": match, "route": {"cluster": cluster, "retry_policy": retry, **limit, **more}}
 
 
 def retries(view: VersionView) -> Json:
@@ -74,7 +76,8 @@ def model_routes(name: str, model: ModelView) -> list[Json]:
                 routes.append(refuse(match, *view.refusal))
                 continue
             more: Json = {"retry_policy": retries(view), **({} if asked else {"prefix_rewrite": upstream})}
-            route = forward(match, cluster_name(name, version), view.deadline + GRACE_SECONDS, **more) | held(view)
+            deadline = view.deadline + GRACE_SECONDS
+            route = forward(match, cluster_name(name, version), deadline, view.streams, **more) | held(view)
             said = version_headers(name, version, "path" if asked else None)
             routes.append(route | {"response_headers_to_add": adding(said, "OVERWRITE_IF_EXISTS_OR_ADD")})
     return routes

@@ -9,7 +9,8 @@ class VersionView:
     """One version: the deadline in seconds, and if this machine does not serve it, the answer instead.
 
     `hold`: let each request wait for routes.HOLD_SECONDS, so that those before it can finish. `elsewhere`: the other
-    nodes that serve it, as "host:port"; `several`: whether there are other nodes at all.
+    nodes that serve it, as "host:port"; `several`: whether there are other nodes at all. `streams`: a reply may take as
+    long as it likes, and the deadline is for each silence.
     """
 
     deadline: float
@@ -17,6 +18,7 @@ class VersionView:
     hold: bool = False
     elsewhere: frozenset[str] = frozenset()
     several: bool = False
+    streams: bool = False
 
     @property
     def refusal(self) -> tuple[int, str] | None:

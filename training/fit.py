@@ -37,7 +37,7 @@ def train(
     """
     card = models.find(name)
     found = find(data or card.data)
-    recipe = card.recipe if preset == "full" else replace(card.recipe, epochs=1, patience=None)
+    recipe = card.recipe if preset == "full" else replace(card.recipe, epochs=min(1, card.recipe.epochs), patience=None)
     mark = fingerprint(card, recipe, found.sha256, preset if labels == 1 else f"{preset}, {labels} of the labels")
     folder, scratch = artifacts.folder_of(name, version), artifacts.scratch_of(name, version)
     title = f"{name} {version}{f', model {position}' if position else ''}"

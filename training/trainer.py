@@ -21,6 +21,7 @@ NOISE = (  # true, and meant to be so
     ".*does not have many workers.*",
     ".*Checkpoint directory.*exists and is not empty.*",
     ".*LeafSpec.*",
+    ".*returned `None`, this fit will run with no optimizer.*",
 )
 SAVES = 25  # checkpoints a run, at most about
 

@@ -6,7 +6,7 @@ from serving.views import ModelView, VersionView
 from tests.routing.rig import A, B, experiment, state
 
 
-@pytest.mark.parametrize("fault", ["error", "unready", "unknown", "silent"])
+@pytest.mark.parametrize("fault", ["error", "unready", "unknown", "silent", "silent stream"])
 def test_a_variant_that_fails_is_answered_by_the_control_and_marked(rig, fault):
     rig.publish(state(experiment()))
     replies = rig.users(200)
@@ -19,12 +19,12 @@ def test_a_variant_that_fails_is_answered_by_the_control_and_marked(rig, fault):
             rig.views["b"] = ModelView("2.0", {"2.0": VersionView(20, (503, "not ready"))})
         case "unknown":
             rig.views.pop("b")
-        case "silent":
+        case "silent" | "silent stream":
             rig.upstream.delays["b/2.0"] = 30
-            short = VersionView(-4)  # the deadline, with its grace: one second
+            short = VersionView(-4, streams="stream" in fault)  # the deadline, with its grace: one second
             rig.views |= {"a": ModelView("1.0", {"1.0": short}), "b": ModelView("2.0", {"2.0": short})}
     rig.publish(state(experiment()))
-    asked = range(200) if fault != "silent" else of_b[:3]
+    asked = of_b[:3] if fault.startswith("silent") else range(200)
     again = rig.ask([{"x-user-id": f"user-{number}"} for number in asked], "/predictions/digits?top=3")
     for number, reply in zip(asked, again, strict=True):
         assert reply.status == 200

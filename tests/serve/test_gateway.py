@@ -31,6 +31,12 @@ def test_requests_without_a_version_get_the_default_one_and_say_so_upstream():
     assert routes["/explanations/m/2.0"]["direct_response"]["status"] == 503
 
 
+def test_a_stream_may_take_its_time_but_must_not_fall_silent():
+    views = {"m": ModelView("1.0", {"1.0": VersionView(20, streams=True)})}
+    route = routes_by_path(route_table(views, True, 60))["/predictions/m"]["route"]
+    assert (route["timeout"], route["idle_timeout"]) == ("0s", "25s")
+
+
 def test_statistics_of_a_version_have_no_dots():
     assert stat_name("resnet18", "1.0") == "resnet18_1_0"
 
@@ -42,7 +48,7 @@ def test_envoy_accepts_the_configuration_and_would_say_if_not(instance: Bundle, 
     instance.pack("m" if open_ else "n")
     desired.save(settings, desired.of(store.chosen(settings, ["all"])))
     gateway.close(settings)
-    views = {"m": ModelView("1.0", VERSIONS)}
+    views = {"m": ModelView("1.0", VERSIONS | {"3.0": VersionView(20, streams=True)})}
     gateway.publish(settings, views, "abc" if open_ else None)
     gateway.validate(settings, views if open_ else {})
     broken = Overlay(matchers=[{"on_match": "what?"}])

@@ -15,13 +15,16 @@ SECONDS = 0.3
 BURST = 12
 
 
-def test_two_comparisons_of_the_class_are_changed_and_nothing_else():
+def test_two_comparisons_and_a_lock_of_the_class_are_changed_and_nothing_else():
     with zipfile.ZipFile(JAR) as archive:
         original = archive.read(no_wait.MEMBER)
     patched = no_wait.patched(JAR)
     assert patched is not None
     different = [(before, after) for before, after in zip(original, patched, strict=True) if before != after]
-    assert different == [(0x9D, 0x9C)] * 2  # ifgt -> ifge, in pollBatch and in pollInferJob
+    comparison = (0x9D, 0x9C)  # ifgt -> ifge, in pollBatch and in pollInferJob
+    lock = [(byte, 0) for byte in no_wait.LOCK if byte]  # in the latter: nop, seven times
+    assert different == [comparison, *lock, comparison]
+    assert patched.count(no_wait.LOCK) == original.count(no_wait.LOCK) - 1 == 1  # that of pollBatch stays
 
 
 def test_another_torchserve_is_left_as_it_is(tmp_path: Path):

@@ -1,0 +1,46 @@
+"""A handler for tests that counts, a number a step: `{"to": 5}`; a step takes `seconds`, and step 666 raises."""
+
+import json
+import time
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+
+from handlers.errors import BadRequest
+from handlers.replies import INTEGER, STRING, schema
+from handlers.streaming import StreamingHandler
+
+
+class Counting(StreamingHandler):
+    REQUEST = MappingProxyType({"application/json": {"schema": {"type": "object"}}})
+    REPLY = schema(model=STRING, version=STRING, count=INTEGER)
+    NOT_EXPLAINED = "one after the other"
+
+    def load(self, folder, device):
+        """There is no network."""
+        self.card = json.loads((Path(folder) / "card.json").read_text())
+        self._running = {}
+
+    def decode(self, row):
+        to = row.whole("to", 1, 10_000)
+        if to is None:
+            raise BadRequest("to", "not given")
+        return to, float(row.option("seconds") or 0)
+
+    def first_input(self, item):
+        raise AssertionError("it has no network")
+
+    def begin(self, item):
+        to, seconds = item
+        return SimpleNamespace(to=to, seconds=seconds, done=False, output=0)
+
+    def step(self, jobs):
+        time.sleep(max(job.seconds for job in jobs))
+        for job in jobs:
+            job.output += 1
+            job.done = job.output == job.to
+            if job.output == 666:
+                raise RuntimeError("a bug")
+        return [{"step": job.output, "of": job.to, "side_by_side": len(jobs)} for job in jobs]
+
+    def encode(self, output, item):
+        return {"count": output}

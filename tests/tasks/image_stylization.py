@@ -1,0 +1,69 @@
+"""A picture and a style -> the picture in that style."""
+
+import base64
+import json
+
+import torch
+from torch import Tensor
+
+from handlers.codecs.style import StyleCodec
+from tests.samples import BASE64, bomb, picture
+from tests.tasks import images
+from tests.worker import JSON, Ask
+
+PHOTO, OTHER = picture(size=(48, 32)), picture("L", size=(40, 50))
+STYLES = {"noise": BASE64, "grey": base64.b64encode(OTHER).decode()}
+FEW = {"steps": 1, "size": 64}
+SHAPE = (139_264,)  # features of 32 x 32 pixels: 64 * 32 ** 2 + 128 * 16 ** 2 + 2 * 256 * 8 ** 2 + 512 * 4 ** 2
+
+
+def facts(card):
+    return StyleCodec(**card.input, styles=STYLES), {}, []
+
+
+def inputs(codec, arguments, count) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return codec.normalize(torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8))
+
+
+def numbers(reply) -> list[int]:
+    """The bytes of the picture: whatever else is in a batch, it is the same to the last bit."""
+    return list(base64.b64decode(reply["image"]))
+
+
+def asked(**more) -> Ask:
+    return Ask({"body": {"image": BASE64, "style": "grey", **FEW, **more}}, JSON)
+
+
+GOOD = {
+    "a style by its name": asked(),
+    "a style of one's own": asked(style=STYLES["noise"]),
+    "a data URL": asked(style="data:image/png;base64," + STYLES["grey"]),
+    "two form parts": Ask({"image": PHOTO, "style": bytearray(OTHER), "steps": b"2", "size": b"64"}),
+    "a name as a form part": Ask({"image": PHOTO, "style": b"grey", "steps": b"1", "size": b"64"}),
+    "raw, the rest in the query": Ask({"body": PHOTO}, {"x-request-query": "style=grey&steps=1&size=64"}),
+    "stream is not": asked(stream=False),
+}
+
+# name: (request, the field that the 400 names)
+BAD = images.BAD | {
+    "no style": (Ask({"image": PHOTO}), "style"),
+    "no style beside a raw image": (Ask({"body": PHOTO}), "style"),
+    "unknown style": (asked(style="monet"), "style"),
+    "unknown style in the query": (Ask({"body": PHOTO}, {"x-request-query": "style=" + "monet" * 20}), "style"),
+    "empty style": (Ask({"image": PHOTO, "style": b""}), "style"),
+    "a style that is a text": (Ask({"image": PHOTO, "style": b"like van Gogh, but with more blue " * 3}), "style"),
+    "a style that is cut short": (Ask({"image": PHOTO, "style": OTHER[:200]}), "style"),
+    "a style that is a bomb": (Ask({"image": PHOTO, "style": bomb() + b"\0" * 64}), "style"),
+    "a style that is a number": (asked(style=7), "style"),
+    "0 steps": (asked(steps=0), "steps"),
+    "-1 steps": (asked(steps=-1), "steps"),
+    "10,000 steps": (asked(steps=10_000), "steps"),
+    "x steps": (asked(steps="x"), "steps"),
+    "half a step": (asked(steps=0.5), "steps"),
+    "too small": (asked(size=8), "size"),
+    "too large": (asked(size=4096), "size"),
+    "a long strip": (Ask({"image": picture(size=(300, 10)), "style": b"noise"}), "image"),
+}
+
+EXPORTED = ("example.json", "application/json", json.dumps({"image": BASE64, "style": "noise", **FEW}).encode())
