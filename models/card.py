@@ -17,6 +17,8 @@ LOWER_IS_BETTER = frozenset(
         "character_error_rate_chinese",
         "equal_error_rate",
         "gallery_equal_error_rate",
+        "cycle_l1",
+        "identity_l1",
     }
 )
 

@@ -12,32 +12,26 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
-from torch.optim import Adam
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric, Metric
 
 from handlers.codecs.image import ImageCodec
 from models.card import Card, Recipe
+from training.adversarial import Adversarial
 from training.augment import Augment
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
 from training.judge import judge
 from training.requests import Request
-from training.task import Task
 
 SEEDS, EACH = 16, 32  # requests that the generator is measured by, images of each
 SURE = 0.9
 LATENT = 100  # numbers that an image is made from
 REAL, FAKE = 0.9, 0.0  # one-sided label smoothing (Salimans et al., arXiv:1606.03498)
-BETAS = (0.5, 0.999)  # as the paper of DCGAN has them
 
 
-class ImageGeneration(Task):
-    """The generator and its discriminator take turns, a batch each (Goodfellow et al., arXiv:1406.2661).
-
-    The discriminator sees all images augmented, real ones and made ones alike, or it would learn few real ones by heart
-    (Zhao et al., arXiv:2006.10738). What is served is the moving average of the generator's weights, which wanders less
-    than they do.
+class ImageGeneration(Adversarial):
+    """The discriminator sees all images augmented, real ones and made ones alike, or it would learn few real ones by
+    heart (Zhao et al., arXiv:2006.10738).
     """
 
     METRIC = "deceived"
@@ -45,12 +39,7 @@ class ImageGeneration(Task):
 
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__(card, recipe, data)
-        self.automatic_optimization = False
-        learner: Any = card.network(**self.arguments)
-        self.learner, self.discriminator = learner, learner.discriminator()  # `network` is the learner's average
-        self.learner.load_state_dict(self.network.state_dict())
-        smoothed = get_ema_multi_avg_fn(0.995)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.learner, multi_avg_fn=smoothed, use_buffers=True)
+        self.discriminator = self.learner.discriminator()
 
     def prepare(self) -> None:
         self.codec = ImageCodec(**self.card.input)
@@ -71,7 +60,7 @@ class ImageGeneration(Task):
         return bce(outputs, torch.full_like(outputs, targets))
 
     def configure_optimizers(self) -> Any:
-        return [Adam(network.parameters(), self.recipe.lr, BETAS) for network in (self.learner, self.discriminator)]
+        return self.rivals(self.discriminator)
 
     def training_step(self, batch: tuple[Tensor, Any], _: int) -> None:  # type: ignore[override]
         real = self.augment(batch[0])
@@ -81,24 +70,16 @@ class ImageGeneration(Task):
         shown = self.augment(fake)
         told_apart = self.loss(self.discriminator(real).float(), REAL)
         told_apart += self.loss(self.discriminator(shown.detach()).float(), FAKE)
-        self._step(discriminators, told_apart)
+        self.step(discriminators, told_apart)
         deceived = self.loss(self.discriminator(shown).float(), 1.0)
-        self._step(generators, deceived)
-        self.average.update_parameters(self.learner)
+        self.step(generators, deceived)
+        self.end_turn()
         self.log_dict({"loss/discriminator": told_apart, "loss/generator": deceived}, prog_bar=True)
-
-    def _step(self, optimizer: Any, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
 
     def validation_step(self, batch: tuple[Tensor, Any], _: int) -> None:
         """How often the discriminator believes in real pictures that it has never seen: it learns by heart if not."""
         self.metric.update(self.discriminator(batch[0]).gt(0).float())
         self.log(f"{self.METRIC}/validation", self.metric)
-
-    def on_train_end(self) -> None:
-        self.network.load_state_dict(self.average.module.state_dict())
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[Request]:
