@@ -1,4 +1,4 @@
-"""Random numbers -> images that look like those of the data set."""
+"""Random numbers and a class -> images that look like those of the data set."""
 
 import base64
 import io
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import cross_entropy, one_hot
 from torchmetrics import MeanMetric, Metric
 
 from handlers.codecs.image import ImageCodec
@@ -31,7 +32,8 @@ REAL, FAKE = 0.9, 0.0  # one-sided label smoothing (Salimans et al., arXiv:1606.
 
 class ImageGeneration(Adversarial):
     """The discriminator sees all images augmented, real ones and made ones alike, or it would learn few real ones by
-    heart (Zhao et al., arXiv:2006.10738).
+    heart (Zhao et al., arXiv:2006.10738). It also says which class an image shows, and the generator learns to make
+    what it was told to (Odena et al., arXiv:1610.09585).
     """
 
     METRIC = "deceived"
@@ -45,6 +47,7 @@ class ImageGeneration(Adversarial):
         self.codec = ImageCodec(**self.card.input)
         self.augment = Augment(self.recipe.augment, self.codec.size)
         self.arguments = {"size": self.codec.size, "channels": self.codec.channels, "latent": LATENT}
+        self.arguments["num_classes"] = len(self.data.labels)
 
     def encode(self, split: Split) -> Examples:
         return Examples(torch.stack([self.codec.pixels(file) for file in split.inputs]), torch.tensor(split.targets))
@@ -56,29 +59,31 @@ class ImageGeneration(Adversarial):
         return MeanMetric()
 
     def loss(self, outputs: Tensor, targets: Any) -> Tensor:
-        """Cross entropy of the discriminator's logits (N,) with one target for all."""
+        """Cross entropy of the discriminator's logits of being real, (N,), with one target for all."""
         return bce(outputs, torch.full_like(outputs, targets))
 
     def configure_optimizers(self) -> Any:
         return self.rivals(self.discriminator)
 
     def training_step(self, batch: tuple[Tensor, Any], _: int) -> None:  # type: ignore[override]
-        real = self.augment(batch[0])
+        real, classes = self.augment(batch[0]), batch[1]
         optimizers: Any = self.optimizers()
         generators, discriminators = optimizers
-        fake = self.learner(torch.randn(len(real), LATENT, device=self.device))
-        shown = self.augment(fake)
-        told_apart = self.loss(self.discriminator(real).float(), REAL)
-        told_apart += self.loss(self.discriminator(shown.detach()).float(), FAKE)
-        self.step(discriminators, told_apart)
-        deceived = self.loss(self.discriminator(shown).float(), 1.0)
-        self.step(generators, deceived)
+        numbers = torch.randn(len(real), LATENT, device=self.device)
+        shown = self.augment(self.learner(torch.cat([numbers, one_hot(classes, len(self.data.labels))], dim=1)))
+        on_real, on_fake = self.discriminator(real).float(), self.discriminator(shown.detach()).float()
+        told_apart = self.loss(on_real[:, 0], REAL) + self.loss(on_fake[:, 0], FAKE)
+        self.step(discriminators, told_apart + cross_entropy(on_real[:, 1:], classes))
+        on_fake = self.discriminator(shown).float()
+        deceived, as_told = self.loss(on_fake[:, 0], 1.0), cross_entropy(on_fake[:, 1:], classes)
+        self.step(generators, deceived + as_told)
         self.end_turn()
-        self.log_dict({"loss/discriminator": told_apart, "loss/generator": deceived}, prog_bar=True)
+        losses = {"discriminator": told_apart, "generator": deceived, "class": as_told}
+        self.log_dict({f"loss/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
     def validation_step(self, batch: tuple[Tensor, Any], _: int) -> None:
         """How often the discriminator believes in real pictures that it has never seen: it learns by heart if not."""
-        self.metric.update(self.discriminator(batch[0]).gt(0).float())
+        self.metric.update(self.discriminator(batch[0])[:, 0].gt(0).float())
         self.log(f"{self.METRIC}/validation", self.metric)
 
     @classmethod
@@ -88,14 +93,17 @@ class ImageGeneration(Adversarial):
 
     @staticmethod
     def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """`confident`: the share of images that a classifier of the real ones is at least `SURE` of; `classes`: how
-        many of them come up; `rarest`: the share of the one that comes up least."""
+        """`confident`: the share of images that a classifier of the real ones is at least `SURE` of; `as_told`: of
+        those that it takes for what they were to show; `classes`: how many come up; `rarest`: the share of the one that
+        comes up least."""
         found = judge(truths[0])
         images = [base64.b64decode(image) for reply in replies for image in reply["images"]]
+        told = torch.tensor([found.labels.index(label) for reply in replies for label in reply["labels"]])
         best = found.probabilities(images).max(dim=1)
         counts = best.indices.bincount(minlength=len(found.labels))
         return {
             "confident": float((best.values >= SURE).float().mean()),
+            "as_told": float((best.indices == told).float().mean()),
             "classes": float(counts.count_nonzero()),
             "rarest": float(counts.min() / counts.sum()),
         }
