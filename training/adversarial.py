@@ -23,7 +23,7 @@ class Adversarial(Task):
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__(card, recipe, data)
         self.automatic_optimization = False
-        self.learner: Any = card.network(**self.arguments)
+        self.learner: Any = card.network(**self.arguments).to(memory_format=self.MEMORY_FORMAT)
         self.learner.load_state_dict(self.network.state_dict())
         smoothed = get_ema_multi_avg_fn(DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.learner, multi_avg_fn=smoothed, use_buffers=True)
