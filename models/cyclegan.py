@@ -93,7 +93,7 @@ CARD = Card(
     network=CycleGAN,
     data="digits_ab",
     input={"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
-    recipe=Recipe(epochs=5, batch_size=8, lr=1e-3, optimizer="adam", schedule="cosine"),
+    recipe=Recipe(epochs=4, batch_size=8, lr=1e-3, optimizer="adam", schedule="cosine"),
     serving=Serving(batch_size=8),
     floor={"kept_a_to_b": 0.85, "kept_b_to_a": 0.85},
     anchor="no published figure for 2,000 digits a side",

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from training.data.dataset import Dataset, Split
+import numpy as np
+
+from training.data.dataset import SEED, Dataset, Split
 from training.data.lazy import Files
 
 DESCRIPTION = "unpaired A/B: images of two domains in trainA/, trainB/, testA/ and testB/"
@@ -28,7 +30,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset:
-    """A's images, then B's, in each split. Raises ValueError if there are too few."""
+    """The three splits. Raises ValueError if there are too few images."""
     train = [_images(path / f"train{name}") for name in DOMAINS]
     for name, files in zip(DOMAINS, train, strict=True):
         if len(files) < FEWEST:
@@ -42,9 +44,14 @@ def read(path: Path) -> Dataset:
 
 
 def _split(domains: Sequence[Sequence[Path]]) -> Split:
-    files = [file for images in domains for file in images]
-    origins = [Origin(domain, _name(file)) for domain, images in enumerate(domains) for file in images]
-    return Split(Files(files), origins)
+    """The domains in turns, each shuffled: the first few images of a split are of both, and of several classes."""
+    random = np.random.default_rng(SEED)
+    turns = sorted(
+        (turn, domain, files[place])
+        for domain, files in enumerate(domains)
+        for turn, place in enumerate(random.permutation(len(files)).tolist())
+    )
+    return Split(Files([file for _, _, file in turns]), [Origin(domain, _name(file)) for _, domain, file in turns])
 
 
 def _name(file: Path) -> str:
