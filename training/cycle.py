@@ -15,6 +15,11 @@ def least_squares(scores: Tensor, target: float) -> Tensor:
     return (scores.float() - target).square().mean()
 
 
+def noisy(network: Network, deviation: float) -> Network:
+    """The network behind a little noise."""
+    return lambda x: network(x + deviation * torch.randn_like(x))
+
+
 def generator_losses(
     to_a: Network, to_b: Network, discriminators: Sequence[Network], a: Tensor, b: Tensor
 ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:

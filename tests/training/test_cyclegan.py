@@ -13,7 +13,7 @@ from torch import nn
 import models
 from tests.training.kit import Stop, card_in, same, weights_of
 from training import data, fit, translation
-from training.cycle import discriminator_loss, generator_losses
+from training.cycle import discriminator_loss, generator_losses, noisy
 from training.image_pool import ImagePool
 from training.tasks.image_translation import ImageTranslation
 
@@ -188,3 +188,10 @@ def test_training_logs_its_four_losses_apart_and_shows_translations(card, small_
 def test_quick_training_sees_both_domains(small_ab):
     few = fit.quick(data.find(small_ab).load()).train.head(2)
     assert [origin.domain for origin in few.targets] == [0, 1]
+
+
+def test_noise_is_as_loud_as_it_was_asked_to_be():
+    torch.manual_seed(0)
+    heard = noisy(lambda x: x, 0.05)(torch.zeros(4, 3, 64, 64))
+    assert float(heard.std()) == pytest.approx(0.05, rel=0.05)
+    assert float(heard.mean()) == pytest.approx(0, abs=0.002)

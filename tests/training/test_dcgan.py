@@ -9,38 +9,43 @@ import torch
 import models
 from tests.training.kit import Stop, card_in, same, weights_of
 from training import fit
+from training.data import Split
 from training.tasks import image_generation
 from training.tasks.image_generation import ImageGeneration
 
 
 @pytest.fixture
 def judged(monkeypatch):
-    """A judge of "images" that are a digit and how sure one can be of it."""
+    """A judge of "images" that are a digit, how sure one can be of it, and how bright it is."""
 
     def probabilities(files):
         rows = torch.zeros(len(files), 10)
         for row, file in zip(rows, files, strict=True):
-            digit, sure = file
+            digit, sure, _ = file
             row[digit] = sure
         return rows
 
-    found = SimpleNamespace(labels=tuple(map(str, range(10))), probabilities=probabilities)
+    codec = SimpleNamespace(pixels=lambda file: torch.full((1, 2, 2), file[2]))
+    found = SimpleNamespace(labels=tuple(map(str, range(10))), probabilities=probabilities, codec=codec)
     monkeypatch.setattr(image_generation, "judge", lambda data: found)
 
 
-def reply(labels: list[int], files: list[tuple[int, float]]) -> dict:
+REAL = SimpleNamespace(train=Split([(0, 1, 0), (0, 1, 20), (1, 1, 50), (1, 1, 70)], [0, 0, 1, 1]))  # each 10 off
+
+
+def reply(labels: list[int], files: list[tuple[int, float, int]]) -> dict:
     return {"labels": list(map(str, labels)), "images": files}
 
 
 def test_what_is_measured(judged, monkeypatch):
     monkeypatch.setattr(base64, "b64decode", lambda image: image)
-    every = [(digit, 0.95) for digit in range(10)]
-    perfect = ImageGeneration.score([None], [reply(list(range(10)), every)])
-    assert perfect == {"confident": 1, "as_told": 1, "classes": 10, "rarest": pytest.approx(0.1)}
-    unsure = ImageGeneration.score([None], [reply([0, 0], [(0, 0.91), (0, 0.89)]), reply([3, 1], [(1, 0.9), (1, 0.2)])])
-    assert unsure["confident"] == 0.5  # 0.9 in float32 is a little more than 0.9
-    assert unsure["as_told"] == 0.75
-    assert (unsure["classes"], unsure["rarest"]) == (2, 0)
+    every = [(digit, 0.95, 7 * digit) for digit in range(10)]
+    sure = ImageGeneration.score([REAL], [reply(list(range(10)), every)])
+    assert sure == {"confident": 1, "as_told": 1, "classes": 10, "rarest": pytest.approx(0.1), "variety": 0}
+    replies = [reply([0, 0], [(0, 0.91, 0), (0, 0.89, 10)]), reply([3, 3], [(3, 0.95, 9), (1, 0.2, 19)])]
+    unsure = ImageGeneration.score([REAL], replies)
+    assert (unsure["confident"], unsure["as_told"], unsure["classes"], unsure["rarest"]) == (0.5, 0.75, 3, 0)
+    assert unsure["variety"] == pytest.approx(0.5)  # 5 off the mean, where real ones are 10 off
 
 
 def test_a_stopped_run_goes_on_with_both_optimisers_and_the_average_as_they_were(card, small, judged, monkeypatch):

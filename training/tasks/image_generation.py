@@ -27,7 +27,14 @@ from training.requests import Request
 SEEDS, EACH = 16, 32  # requests that the generator is measured by, images of each
 SURE = 0.9
 LATENT = 100  # numbers that an image is made from
+CLASS = 0.1  # weight of the class in the generator's loss: with 1, digits of a class came out much alike
 REAL, FAKE = 0.9, 0.0  # one-sided label smoothing (Salimans et al., arXiv:1606.03498)
+
+
+def spread(images: Tensor, classes: Tensor) -> float:
+    """The standard deviation of a pixel, (N, C, S, S) of uint8, among images of one class: the mean over both."""
+    each = [images[classes == number].float().std(dim=0, correction=0).mean() for number in classes.unique()]
+    return float(torch.stack(each).mean())
 
 
 class ImageGeneration(Adversarial):
@@ -77,7 +84,7 @@ class ImageGeneration(Adversarial):
         self.step(discriminators, told_apart + cross_entropy(on_real[:, 1:], classes))
         on_fake = self.discriminator(shown).float()
         deceived, as_told = self.loss(on_fake[:, 0], 1.0), cross_entropy(on_fake[:, 1:], classes)
-        self.step(generators, deceived + as_told)
+        self.step(generators, deceived + CLASS * as_told)
         self.end_turn()
         losses = {"discriminator": told_apart, "generator": deceived, "class": as_told}
         self.log_dict({f"loss/{name}": loss for name, loss in losses.items()}, prog_bar=True)
@@ -96,17 +103,19 @@ class ImageGeneration(Adversarial):
     def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """`confident`: the share of images that a classifier of the real ones is at least `SURE` of; `as_told`: of
         those that it takes for what they were to show; `classes`: how many come up; `rarest`: the share of the one that
-        comes up least."""
+        comes up least; `variety`: how much those of a class differ, compared to real ones."""
         found = judge(truths[0])
         images = [base64.b64decode(image) for reply in replies for image in reply["images"]]
         told = torch.tensor([found.labels.index(label) for reply in replies for label in reply["labels"]])
-        best = found.probabilities(images).max(dim=1)
+        best, real = found.probabilities(images).max(dim=1), truths[0].train
+        made, shown = (torch.stack([found.codec.pixels(file) for file in files]) for files in (images, real.inputs))
         counts = best.indices.bincount(minlength=len(found.labels))
         return {
             "confident": float((best.values >= SURE).float().mean()),
             "as_told": float((best.indices == told).float().mean()),
             "classes": float(counts.count_nonzero()),
             "rarest": float(counts.min() / counts.sum()),
+            "variety": spread(made, told) / spread(shown, torch.tensor(real.targets)),
         }
 
     def report(

@@ -17,7 +17,7 @@ from handlers.codecs.letterbox import LetterboxCodec
 from models.card import Card, Recipe
 from training.adversarial import Adversarial
 from training.batches import Examples
-from training.cycle import discriminator_loss, generator_losses
+from training.cycle import discriminator_loss, generator_losses, noisy
 from training.data.dataset import Dataset, Split
 from training.image_pool import ImagePool
 from training.requests import Request
@@ -25,6 +25,7 @@ from training.translation import Truth, kept
 
 CYCLE, IDENTITY = 10.0, 5.0  # what their losses weigh, as in the paper
 PACE = 0.5  # of the discriminators' learning rate: theirs is the easier side (Heusel et al., arXiv:1706.08500)
+NOISE = 0.05  # of pixels in -1..1: drowns what a generator would hide in faint ones (Chu et al., arXiv:1712.02950)
 POOL = 50  # images
 SHOWN = 8  # of each domain, in pictures
 
@@ -73,7 +74,9 @@ class ImageTranslation(Adversarial):
         generators, discriminators = optimizers
         self.discriminators.requires_grad_(False)  # they only judge: no gradients of theirs
         judges = list(self.discriminators)
-        losses, fakes = generator_losses(self.learner.to_a, self.learner.to_b, judges, *batch)
+        losses, fakes = generator_losses(
+            noisy(self.learner.to_a, NOISE), noisy(self.learner.to_b, NOISE), judges, *batch
+        )
         self.step(generators, losses["generator"] + CYCLE * losses["cycle"] + IDENTITY * losses["identity"])
         self.discriminators.requires_grad_(True)
         losses["discriminator"] = sum(
