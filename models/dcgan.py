@@ -63,7 +63,7 @@ CARD = Card(
     network=Generator,
     data="mnist",
     input={"size": 28, "channels": 1, "mean": (0.5,), "std": (0.5,)},
-    recipe=Recipe(epochs=40, batch_size=32, lr=5e-4, optimizer="adam", schedule="cosine", augment=("crop",)),
+    recipe=Recipe(epochs=25, batch_size=32, lr=5e-4, optimizer="adam", schedule="cosine", augment=("crop",)),
     serving=Serving(batch_size=8),
     floor={"confident": 0.80, "classes": 10},
     anchor="no published figure for 5,000 digits",
