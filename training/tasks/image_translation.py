@@ -79,13 +79,11 @@ class ImageTranslation(Adversarial):
         )
         self.step(generators, losses["generator"] + CYCLE * losses["cycle"] + IDENTITY * losses["identity"])
         self.discriminators.requires_grad_(True)
-        losses["discriminator"] = sum(
-            (
-                discriminator_loss(judge, real, pool.exchange(fake))  # type: ignore[operator]
-                for judge, real, pool, fake in zip(judges, batch, self.pools, fakes, strict=True)
-            ),
-            start=torch.zeros((), device=self.device),
-        )
+        parts = [
+            discriminator_loss(judge, real, pool.exchange(fake))  # type: ignore[operator]
+            for judge, real, pool, fake in zip(judges, batch, self.pools, fakes, strict=True)
+        ]
+        losses["discriminator"] = torch.stack(parts).sum()
         self.step(discriminators, losses["discriminator"])
         self.end_turn()
         self.log_dict({f"loss/{name}": loss for name, loss in losses.items()}, prog_bar=True)
