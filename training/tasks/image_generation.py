@@ -27,7 +27,7 @@ from training.requests import Request
 SEEDS, EACH = 16, 32  # requests that the generator is measured by, images of each
 SURE = 0.9
 LATENT = 100  # numbers that an image is made from
-CLASS = 0.1  # weight of the class in the generator's loss: with 1, digits of a class came out much alike
+CLASS = 0.5  # weight of the class in the generator's loss: with 1, digits of a class came out more alike
 REAL, FAKE = 0.9, 0.0  # one-sided label smoothing (Salimans et al., arXiv:1606.03498)
 
 
