@@ -18,6 +18,8 @@ LOWER_IS_BETTER = frozenset(
         "equal_error_rate",
         "gallery_equal_error_rate",
         "content_error",
+        "cycle_l1",
+        "identity_l1",
     }
 )
 

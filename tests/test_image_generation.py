@@ -40,3 +40,25 @@ def test_several_images_as_one_picture(worker, name):
         (reply,) = worker(name).ask(Ask({"body": {"seed": 1, "count": count}}, {**JSON, "accept": "image/png"}))
         assert reply.content_type == "image/png"
         assert Image.open(io.BytesIO(reply.body)).size == shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_label_decides_what_is_made_and_the_seed_how(worker, name):
+    free, same, other, again = worker(name).ask(
+        ask(seed=3, count=8), ask(seed=3, count=8, label="1"), ask(seed=3, count=8, label="2"), ask(seed=3, count=8)
+    )
+    assert same.json["labels"] == ["1"] * 8
+    assert other.json["labels"] == ["2"] * 8
+    assert free.json["labels"] == again.json["labels"]
+    assert len(set(free.json["labels"])) > 1
+    for place, label in enumerate(free.json["labels"]):  # the same numbers, so the same image where the label is it
+        assert (free.json["images"][place] == same.json["images"][place]) == (label == "1")
+    assert not set(same.json["images"]) & set(other.json["images"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_are_drawn_evenly(worker, name):
+    replies = worker(name).ask(*(ask(seed=seed, count=64) for seed in range(8)))
+    drawn = [label for reply in replies for label in reply.json["labels"]]
+    assert set(drawn) == set(map(str, range(10)))
+    assert min(map(drawn.count, set(drawn))) > 30

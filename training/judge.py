@@ -19,8 +19,8 @@ JUDGE = "lenet"  # good enough for digits: 98 %
 class Judge:
     """A network of ours, trained for this and thrown away: half a minute for 4,000 digits."""
 
-    def __init__(self, data: Dataset) -> None:
-        card = models.find(JUDGE)
+    def __init__(self, data: Dataset, name: str = JUDGE) -> None:
+        card = models.find(name)
         task = ImageClassification(card, card.recipe, data)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -24,10 +24,16 @@ def build(groups: Iterable[dict[str, Any]], recipe: Recipe, steps: int) -> tuple
             optimizer = Adam(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         case "adamw":
             optimizer = AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    return optimizer, schedule(optimizer, recipe, steps)
+
+
+def schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
+    """How the recipe moves the learning rate of an optimiser, to be moved on after each of `steps` steps."""
     match recipe.schedule:
         case "constant":
-            return optimizer, ConstantLR(optimizer, factor=1.0)
+            return ConstantLR(optimizer, factor=1.0)
         case "cosine":
-            return optimizer, CosineAnnealingLR(optimizer, T_max=steps)
+            return CosineAnnealingLR(optimizer, T_max=steps)
         case "one_cycle":
-            return optimizer, OneCycleLR(optimizer, max_lr=[group["lr"] for group in groups], total_steps=steps)
+            rates = [group["lr"] for group in optimizer.param_groups]
+            return OneCycleLR(optimizer, max_lr=rates, total_steps=steps)

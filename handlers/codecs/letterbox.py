@@ -74,6 +74,10 @@ class LetterboxCodec:
         """(..., 3, S, S) of uint8 -> the same shape of float32, each channel with about zero mean and unit variance."""
         return self._images.normalize(pixels)
 
+    def pixels_of(self, values: Tensor) -> Tensor:
+        """The way back from what `normalize` gives: (..., 3, H, W) of uint8."""
+        return self._images.pixels_of(values)
+
     @cached_property
     def _images(self) -> ImageCodec:
         return ImageCodec(self.size, 3, self.mean, self.std)

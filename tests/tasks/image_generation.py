@@ -12,11 +12,14 @@ SHAPE = (1, 28, 28)
 
 
 def facts(card):
-    return ImageCodec(**card.input), {"size": card.input["size"], "channels": card.input["channels"], "latent": 100}, []
+    size, channels = card.input["size"], card.input["channels"]
+    arguments = {"size": size, "channels": channels, "latent": 100, "num_classes": 10}
+    return ImageCodec(**card.input), arguments, [str(digit) for digit in range(10)]
 
 
 def inputs(codec, arguments, count) -> Tensor:
-    return torch.randn(count, arguments["latent"], generator=torch.Generator().manual_seed(1))
+    numbers = torch.randn(count, arguments["latent"], generator=torch.Generator().manual_seed(1))
+    return torch.cat([numbers, torch.eye(arguments["num_classes"])[torch.arange(count) % 10]], dim=1)
 
 
 def numbers(reply) -> list[int]:
@@ -28,6 +31,8 @@ GOOD = {
     "a seed": Ask({"body": {"seed": 7}}, JSON),
     "a seed and a count": Ask({"body": {"seed": 7, "count": 5}}, JSON),
     "seed 0 in the query": Ask({"body": b""}, {"x-request-query": "seed=0&count=2"}),
+    "a label": Ask({"body": {"seed": 7, "count": 3, "label": "4"}}, JSON),
+    "a label as a number": Ask({"body": {"seed": 7, "label": 4}}, JSON),
     "a large seed": Ask({"seed": b"9007199254740991"}),
 }
 
@@ -41,6 +46,10 @@ BAD = {
     "a boolean": (Ask({"body": {"seed": True}}, JSON), "seed"),
     "count 0": (Ask({"body": {"seed": 1, "count": 0}}, JSON), "count"),
     "10,000 images": (Ask({"body": {"seed": 1, "count": 10_000}}, JSON), "count"),
+    "an unknown label": (Ask({"body": {"seed": 1, "label": "ten"}}, JSON), "label"),
+    "an empty label": (Ask({"seed": b"1", "label": b""}), "label"),
+    "a list of labels": (Ask({"body": {"seed": 1, "label": ["1"]}}, JSON), "label"),
+    "a label of a million digits": (Ask({"seed": b"1", "label": b"1" * 1_000_000}), "label"),
     "wrong JSON": (Ask({"body": b'{"seed": '}, JSON), "body"),
 }
 
