@@ -1,0 +1,132 @@
+"""Images -> the class of each pixel."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+from torchvision.transforms.v2.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from handlers.codecs.letterbox import LetterboxCodec
+from handlers.codecs.mask import classes_at
+from models.parts.segmentation import Segmenter
+from training.batches import Examples
+from training.data.dataset import Dataset, Split
+from training.data.masks import BORDER, mask_of
+from training.requests import Request
+from training.segmentation import MaskAugment, drawn, in_square, masks_in, mean_iou, overlap
+from training.task import Task
+
+GRID = 16  # images in a picture
+
+
+class SemanticSegmentation(Task):
+    """Images lie in memory as squares (N, 3, S, S) of uint8, masks as (N, S, S) of the classes' numbers.
+
+    The answers at all strides of the network are taught at once, each by the mean cross entropy of the pixels.
+    """
+
+    METRIC = "miou"
+    MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
+    codec: LetterboxCodec
+
+    def prepare(self) -> None:
+        self.codec = LetterboxCodec(**self.card.input)
+        self.augment = MaskAugment(self.recipe.augment, self.codec.mean)
+        self.arguments = {"num_classes": len(self.data.labels)}
+
+    @property
+    def segmenter(self) -> Segmenter:
+        return cast(Segmenter, self.network)
+
+    def encode(self, split: Split) -> Examples:
+        images = [self.codec.letterbox(file) for file in split.inputs]
+        masks = [
+            in_square(torch.from_numpy(mask_of(file)), image) for file, image in zip(split.targets, images, strict=True)
+        ]
+        return Examples(torch.stack([image.pixels for image in images]), torch.stack(masks))
+
+    def new_metric(self) -> Metric:
+        return mean_iou(len(self.data.labels))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(outputs, targets, ignore_index=BORDER)
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        del dataloader_idx
+        pixels, masks = self.augment(*batch) if self.training else batch
+        return self.codec.normalize(pixels).contiguous(memory_format=self.MEMORY_FORMAT), masks.long()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        images, masks = batch
+        losses = {stride: self.loss(found.float(), masks) for stride, found in self.segmenter.answers(images).items()}
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("loss/train", loss, prog_bar=True)
+        self.log_dict({f"loss/{stride}s": part for stride, part in losses.items()})
+        return loss
+
+    @classmethod
+    def requests(cls, data: Dataset) -> Iterator[Request]:
+        for file, mask in zip(data.test.inputs, data.test.targets, strict=True):
+            yield Request(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", mask)
+
+    @staticmethod
+    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Mean intersection over union, background counted in, and the share of pixels that are right."""
+        found = overlap(truths, masks_in(replies), replies[0]["labels"])
+        return {name: float(found[name]) for name in ("miou", "pixel_accuracy")}
+
+    def report(
+        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """The IoU of each class, what coarser answers of the same network are worth, and a picture of masks."""
+        labels = self.data.labels
+        found = overlap(truths, masks_in(replies), labels)
+        coarser = {
+            f"miou_{stride}s": float(overlap(truths, masks, labels)["miou"])
+            for stride, masks in self._coarser().items()
+        }
+        to_pil_image(self._grid(self.data.test, replies)).save(plots / "masks.png")
+        gains = {
+            f"gain_over_{name.removeprefix('miou_')}": float(found["miou"]) - value for name, value in coarser.items()
+        }
+        return coarser | gains, {
+            "classes": {label: {"iou": iou} for label, iou in zip(labels, found["iou"].tolist(), strict=True)}
+        }
+
+    def on_train_start(self) -> None:
+        """Show on TensorBoard what the network will see."""
+        if self.logger is None:
+            return
+        pixels, masks = self.augment(*self.train_examples[list(range(min(GRID, len(self.train_examples))))])
+        pictures = [drawn(image, mask, len(self.data.labels)) for image, mask in zip(pixels, masks, strict=True)]
+        self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
+
+    def _coarser(self) -> dict[int, list[Tensor]]:
+        """The test split's masks by the network's other answers, at their strides, made as the handler makes its own."""
+        found: dict[int, list[Tensor]] = {
+            stride: [] for stride in self.segmenter.STRIDES if stride > self.segmenter.stride
+        }
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        for file in self.data.test.inputs:
+            image = self.codec.letterbox(file)
+            with torch.inference_mode():
+                answers = self.segmenter.answers(self.codec.normalize(image.pixels).unsqueeze(0).to(device))
+            for stride, masks in found.items():
+                masks.append(classes_at(image.content(answers[stride][0].float().cpu()), image.size))
+        return found
+
+    def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
+        """The first images of the split in their squares: what is there, and beside it what the replies say."""
+        classes = len(self.data.labels)
+        pictures = []
+        for file, truth, mask in zip(split.inputs[: GRID // 2], split.targets, masks_in(replies), strict=False):
+            image = self.codec.letterbox(file)
+            for shown in (torch.from_numpy(mask_of(truth)), mask):
+                pictures.append(drawn(image.pixels, in_square(shown, image), classes))
+        return make_grid(pictures, nrow=4)
