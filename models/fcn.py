@@ -1,19 +1,20 @@
 """FCN: a fully convolutional network scores every place of three maps, coarse to fine, and adds the scores up."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from models.card import Card, Recipe, Serving
-from models.parts.conv import Trunk, conv_bn
+from models.parts.conv import conv_bn
 from models.parts.segmentation import Segmenter
 
 
 class FCN(Segmenter):
     """1x1 "score" layers on maps of strides 8, 16 and 32; transposed convolutions that begin as bilinear interpolation
     double the coarser scores, onto which the finer ones are added. `stride` says which sum is the answer: 32 (FCN-32s,
-    the coarsest scores alone), 16 (FCN-16s) or 8 (FCN-8s). All three have the same weights, so that the stride of a
-    trained network can be changed; what is finer than the answer is left out of it.
+    the coarsest scores alone), 16 (FCN-16s) or 8 (FCN-8s). All three have the same weights, so that a trained network
+    answers at any of them.
     """
 
     STRIDES = (32, 16, 8)
@@ -24,28 +25,31 @@ class FCN(Segmenter):
         if stride not in self.STRIDES:
             raise ValueError(f"no FCN-{stride}s; there are: {', '.join(f'{one}s' for one in self.STRIDES)}")
         self.stride = stride
-        self.trunk = Trunk(self.WIDTHS)
-        self.context = conv_bn(self.WIDTHS[-1], self.WIDTHS[-1])  # what VGG's first dense layer became in the paper
-        self.scores = nn.ModuleList(nn.Conv2d(width, num_classes, kernel_size=1) for width in self.WIDTHS[:0:-1])
-        self.doubles = nn.ModuleList(doubling(num_classes) for _ in self.STRIDES[1:])
+        first, *wider = self.WIDTHS
+        self.stem = nn.Sequential(  # (N, 3, S, S) -> (N, 32, S/4, S/4)
+            nn.Conv2d(3, first, kernel_size=7, stride=4, padding=3, bias=False), nn.BatchNorm2d(first), nn.ReLU()
+        )
+        self.stages = nn.ModuleList(  # to strides 8, 16, 32
+            nn.Sequential(conv_bn(before, width, 2), conv_bn(width, width)) for before, width in pairwise(self.WIDTHS)
+        )
+        self.context = conv_bn(wider[-1], wider[-1])  # in the paper VGG's first dense layer, as a convolution
+        self.score = nn.ModuleList(nn.Conv2d(width, num_classes, kernel_size=1) for width in reversed(wider))
+        self.doublings = nn.ModuleList(doubling(num_classes) for _ in self.STRIDES[1:])
 
-    def answers(self, images: Tensor) -> dict[int, Tensor]:
+    def scores(self, images: Tensor) -> dict[int, Tensor]:
         """S is a multiple of 32."""
-        _, *finer, coarsest = self.trunk(images)
-        maps = [self.context(coarsest), *reversed(finer)]  # (N, width, S / stride, S / stride)
-        total = self.scores[0](maps[0])  # (N, classes, S / 32, S / 32)
+        features = self.stem(images)
+        maps = []
+        for stage in self.stages:
+            features = stage(features)
+            maps.append(features)  # (N, 64, S/8, S/8), (N, 128, S/16, S/16), (N, 192, S/32, S/32)
+        total = self.score[0](self.context(features))
         found = {32: total}
-        for stride, features, score, double in zip(
-            self.STRIDES[1:], maps[1:], self.scores[1:], self.doubles, strict=True
-        ):
-            if stride < self.stride:
-                break
-            total = double(total) + score(features)
-            found[stride] = total
-        return {
-            stride: interpolate(one, scale_factor=float(stride), mode="bilinear", align_corners=False)
-            for stride, one in found.items()
-        }
+        for stride, finer, score, double in zip((16, 8), maps[1::-1], self.score[1:], self.doublings, strict=True):
+            if stride >= self.stride:
+                total = double(total) + score(finer)  # (N, classes, S / stride, S / stride)
+                found[stride] = total
+        return found
 
 
 def doubling(channels: int) -> nn.ConvTranspose2d:
@@ -63,8 +67,8 @@ CARD = Card(
     task="semantic_segmentation",
     network=FCN,
     data="voc_digits",
-    input={"size": 256, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=20, batch_size=16, lr=5e-3, weight_decay=5e-4, augment=("invert", "shift"), precision="bf16"),
+    input={"size": 192, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+    recipe=Recipe(epochs=16, batch_size=16, lr=5e-3, weight_decay=5e-4, augment=("invert", "shift"), precision="bf16"),
     serving=Serving(batch_size=8, channels_last=True, explain_steps=16),
     floor={"miou": 0.75, "gain_over_32s": 0.0},
     anchor="mIoU 63.6 (32s), 65.0 (16s), 65.5 (8s) on VOC11's validation part, VGG-16 pretrained",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import resize
@@ -38,6 +39,18 @@ def overlap(truths: Sequence[bytes], found: Sequence[Tensor], labels: Sequence[s
         for metric in figures.values():
             metric.update(mask.long().unsqueeze(0), wanted.unsqueeze(0))
     return {name: metric.compute() for name, metric in figures.items()}
+
+
+def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """(N, C, H, W), (N, H, W) -> 1 minus the mean over classes of the soft Dice coefficient of the whole batch: to it a
+    class of few pixels is worth as much as the background (Milletari et al., arXiv:1606.04797). Borders are left out.
+    """
+    counts = (masks != BORDER).unsqueeze(1)  # (N, 1, H, W)
+    wanted = one_hot(masks * counts.squeeze(1), logits.shape[1]).movedim(-1, 1) * counts  # (N, C, H, W)
+    given = logits.softmax(dim=1) * counts
+    common = (given * wanted).sum(dim=(0, 2, 3))
+    total = given.sum(dim=(0, 2, 3)) + wanted.sum(dim=(0, 2, 3))
+    return 1 - ((2 * common + 1) / (total + 1)).mean()  # a class that is nowhere is right if nobody says it
 
 
 def masks_in(replies: Sequence[Mapping[str, Any]]) -> list[Tensor]:

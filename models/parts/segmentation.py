@@ -5,17 +5,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 
 class Segmenter(nn.Module, ABC):
-    """Scores each pixel from maps of several strides; `stride` says which is the answer."""
+    """Scores the places of maps of several strides; `stride` says which of them is the answer."""
 
     STRIDES: ClassVar[Sequence[int]]  # from the coarsest on
     stride: int
 
     @abstractmethod
-    def answers(self, images: Tensor) -> dict[int, Tensor]:
-        """(N, 3, S, S) -> the logits, (N, classes, S, S), at each stride from the coarsest to `stride`."""
+    def scores(self, images: Tensor) -> dict[int, Tensor]:
+        """(N, 3, S, S) -> the logits, (N, classes, S / stride, S / stride), from the coarsest stride to `stride`."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.answers(images)[self.stride]  # (N, classes, S, S)
+        return upsampled(self.scores(images)[self.stride], images.shape[-1])  # (N, classes, S, S)
+
+
+def upsampled(scores: Tensor, side: int) -> Tensor:
+    """(N, C, h, w) -> (N, C, side, side), bilinear: a transposed convolution whose weights are fixed, but faster."""
+    return interpolate(scores, size=(side, side), mode="bilinear", align_corners=False)

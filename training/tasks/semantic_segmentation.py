@@ -13,12 +13,12 @@ from torchvision.utils import make_grid
 
 from handlers.codecs.letterbox import LetterboxCodec
 from handlers.codecs.mask import classes_at
-from models.parts.segmentation import Segmenter
+from models.parts.segmentation import Segmenter, upsampled
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
 from training.data.masks import BORDER, mask_of
 from training.requests import Request
-from training.segmentation import MaskAugment, drawn, in_square, masks_in, mean_iou, overlap
+from training.segmentation import MaskAugment, dice_loss, drawn, in_square, masks_in, mean_iou, overlap
 from training.task import Task
 
 GRID = 16  # images in a picture
@@ -27,7 +27,7 @@ GRID = 16  # images in a picture
 class SemanticSegmentation(Task):
     """Images lie in memory as squares (N, 3, S, S) of uint8, masks as (N, S, S) of the classes' numbers.
 
-    The answers at all strides of the network are taught at once, each by the mean cross entropy of the pixels.
+    The answers at all strides of the network are taught at once, each by cross entropy and Dice.
     """
 
     METRIC = "miou"
@@ -54,7 +54,7 @@ class SemanticSegmentation(Task):
         return mean_iou(len(self.data.labels))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(outputs, targets, ignore_index=BORDER)
+        return cross_entropy(outputs, targets, ignore_index=BORDER) + dice_loss(outputs, targets)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         del dataloader_idx
@@ -63,7 +63,12 @@ class SemanticSegmentation(Task):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, masks = batch
-        losses = {stride: self.loss(found.float(), masks) for stride, found in self.segmenter.answers(images).items()}
+        row, column = torch.randint(2, (2,)).tolist()
+        some = masks[:, row::2, column::2]  # (N, S/2, S/2): scores of all pixels would take longer than the network
+        losses = {
+            stride: self.loss(upsampled(scores.float(), some.shape[-1]), some)
+            for stride, scores in self.segmenter.scores(images).items()
+        }
         loss = torch.stack(list(losses.values())).sum()
         self.log("loss/train", loss, prog_bar=True)
         self.log_dict({f"loss/{stride}s": part for stride, part in losses.items()})
@@ -107,7 +112,7 @@ class SemanticSegmentation(Task):
         self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
 
     def _coarser(self) -> dict[int, list[Tensor]]:
-        """The test split's masks by the network's other answers, at their strides, made as the handler makes its own."""
+        """Masks of the test split by the network's coarser answers, made as the handler makes its own."""
         found: dict[int, list[Tensor]] = {
             stride: [] for stride in self.segmenter.STRIDES if stride > self.segmenter.stride
         }
@@ -116,17 +121,18 @@ class SemanticSegmentation(Task):
         for file in self.data.test.inputs:
             image = self.codec.letterbox(file)
             with torch.inference_mode():
-                answers = self.segmenter.answers(self.codec.normalize(image.pixels).unsqueeze(0).to(device))
+                scores = self.segmenter.scores(self.codec.normalize(image.pixels).unsqueeze(0).to(device))
             for stride, masks in found.items():
-                masks.append(classes_at(image.content(answers[stride][0].float().cpu()), image.size))
+                answer = upsampled(scores[stride], self.codec.size)[0].cpu()
+                masks.append(classes_at(image.content(answer), image.size))
         return found
 
     def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
         """The first images of the split in their squares: what is there, and beside it what the replies say."""
         classes = len(self.data.labels)
-        pictures = []
+        pictures: list[Tensor] = []
         for file, truth, mask in zip(split.inputs[: GRID // 2], split.targets, masks_in(replies), strict=False):
             image = self.codec.letterbox(file)
-            for shown in (torch.from_numpy(mask_of(truth)), mask):
-                pictures.append(drawn(image.pixels, in_square(shown, image), classes))
+            both = (torch.from_numpy(mask_of(truth)), mask)
+            pictures += [drawn(image.pixels, in_square(shown, image), classes) for shown in both]
         return make_grid(pictures, nrow=4)
