@@ -2,39 +2,23 @@
 
 import io
 
-import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import interpolate
 
-AT_ONCE = 1_000_000  # pixels whose scores, one for each class, are in memory
+FINEST = 1024  # pixels of a side at which scores are compared: all of those of 40 million would not fit in memory
 
 
 def classes_at(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """(C, h, w) -> (H, W) of uint8: the best class of each pixel of an image of this size, scores being interpolated.
-
-    Done piece by piece: the scores of all pixels of a large image would not fit in memory.
+    In an image with a side of more than FINEST pixels, neighbours share what is the best for one of them.
     """
-    rows, columns = (centres(side) for side in size)
-    best = torch.empty(size, dtype=torch.uint8)
-    wide = min(size[1], AT_ONCE)
-    high = max(1, AT_ONCE // wide)
-    for top in range(0, size[0], high):
-        for left in range(0, size[1], wide):
-            y, x = torch.meshgrid(rows[top : top + high], columns[left : left + wide], indexing="ij")
-            piece = grid_sample(
-                scores.unsqueeze(0),
-                torch.stack([x, y], dim=-1).unsqueeze(0),
-                padding_mode="border",
-                align_corners=False,
-            )  # (1, C, high, wide)
-            best[top : top + high, left : left + wide] = piece[0].argmax(dim=0)
-    return best
-
-
-def centres(side: int) -> Tensor:
-    """Where `side` pixels have their centres, if all of them together go from -1 to 1."""
-    return (2 * torch.arange(side, dtype=torch.float32) + 1) / side - 1
+    compared = [min(side, FINEST) for side in size]
+    between = interpolate(scores.unsqueeze(0), compared, mode="bilinear", align_corners=False)  # (1, C, H, W)
+    best = between.argmax(dim=1, keepdim=True).byte()  # (1, 1, H, W)
+    if compared != list(size):
+        best = interpolate(best, size, mode="nearest-exact")
+    return best[0, 0]
 
 
 def mask_png(mask: Tensor) -> bytes:
