@@ -81,7 +81,7 @@ class MaskAugment:
     def __init__(self, names: Sequence[str], fill: Sequence[float]) -> None:
         known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ("color", "gray", "invert")}
         known["shift"] = v2.RandomAffine(
-            degrees=10,
+            degrees=0,
             translate=(0.15, 0.15),
             scale=(0.8, 1.25),
             interpolation=InterpolationMode.BILINEAR,

@@ -11,7 +11,10 @@ from training.data.layouts.image_folder import SUFFIXES
 from training.data.lazy import Files
 from training.data.masks import check
 
-DESCRIPTION = "Pascal VOC: JPEGImages/, Annotations/*.xml and ImageSets/Main/{train,val,test}.txt, in VOC2007/ or here"
+DESCRIPTION = (
+    "Pascal VOC: JPEGImages/, Annotations/*.xml and ImageSets/Main/{train,val,test}.txt, in VOC2007/ or here; for "
+    "masks also SegmentationClass/*.png and ImageSets/Segmentation/"
+)
 
 
 @dataclass(frozen=True)
