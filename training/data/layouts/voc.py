@@ -70,9 +70,10 @@ def read_masks(path: Path) -> Dataset:
         found = [pair for year in years for pair in _listed(year, "Segmentation", name, "SegmentationClass", ".png")]
         check(((mask, inside.get(_annotation_of(mask), set())) for _, mask in found), labels)
         splits.append(Split(Files([image for image, _ in found]), Files([mask for _, mask in found])))
-    if not splits[0] or not splits[1]:
+    train, val, test = splits
+    if not train or not val:
         raise ValueError(f"{path}: ImageSets/Segmentation lists no images with masks")
-    return _dataset(*splits, labels)
+    return _dataset(train, val, test, labels)
 
 
 VIEWS = {"semantic_segmentation": read_masks}  # the other tasks are about boxes
