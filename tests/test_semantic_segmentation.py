@@ -21,7 +21,7 @@ from tests.tasks.semantic_segmentation import LABELS
 from tests.voc import BORDER, PALETTE, devkit
 from tests.worker import Ask, Worker
 from training import fit, requests
-from training.segmentation import MaskAugment, dice_loss, in_square, overlap
+from training.segmentation import MaskAugment, in_square, overlap, pixel_loss
 
 NAMES = [name for name in models.names() if models.find(name).task == "semantic_segmentation"]
 EXPLAIN = {"explain": "True"}
@@ -260,14 +260,17 @@ def test_overlap_is_counted_over_all_pixels_and_borders_are_left_out():
     assert float(got["pixel_accuracy"]) == pytest.approx(6 / 7)
 
 
-def test_dice_is_0_for_what_is_right_and_borders_do_not_matter():
+def test_the_loss_is_0_for_what_is_right_and_borders_do_not_matter():
     masks = torch.tensor([[[0, 1], [2, BORDER]]])
     right = torch.nn.functional.one_hot(masks.clamp(max=2), 3).permute(0, 3, 1, 2) * 40.0
-    assert float(dice_loss(right, masks)) == pytest.approx(0, abs=1e-4)
+    assert float(pixel_loss(right, masks)) == pytest.approx(0, abs=1e-4)
     other = right.clone()
     other[..., 1, 1] = torch.tensor([40.0, 0, 0])
-    assert float(dice_loss(other, masks)) == pytest.approx(0, abs=1e-4)
-    assert float(dice_loss(right.roll(1, dims=1), masks)) > 0.4
+    assert float(pixel_loss(other, masks)) == pytest.approx(0, abs=1e-4)
+    assert float(pixel_loss(right.roll(1, dims=1), masks)) > 40
+    logits = torch.randn(1, 3, 2, 2)
+    entropy = torch.nn.functional.cross_entropy(logits, masks, ignore_index=BORDER)
+    assert 0 < float(pixel_loss(logits, masks) - entropy) < 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
@@ -16,9 +15,9 @@ from handlers.codecs.mask import classes_at
 from models.parts.segmentation import Segmenter, upsampled
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
-from training.data.masks import BORDER, mask_of
+from training.data.masks import mask_of
 from training.requests import Request
-from training.segmentation import MaskAugment, dice_loss, drawn, in_square, masks_in, mean_iou, overlap
+from training.segmentation import MaskAugment, drawn, in_square, masks_in, mean_iou, overlap, pixel_loss
 from training.task import Task
 
 GRID = 16  # images in a picture
@@ -54,7 +53,7 @@ class SemanticSegmentation(Task):
         return mean_iou(len(self.data.labels))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(outputs, targets, ignore_index=BORDER) + dice_loss(outputs, targets)
+        return pixel_loss(outputs, targets)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         del dataloader_idx
