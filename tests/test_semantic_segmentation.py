@@ -61,7 +61,7 @@ def simple(worker, monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("size", [(300, 100), (40, 64), (1000, 333), (192, 192), (50, 700)])
+@pytest.mark.parametrize("size", [(300, 100), (40, 64), (1000, 333), (256, 256), (50, 700)])
 def test_a_mask_lies_on_the_pixels_of_the_image_as_sent(simple, size):
     box = (size[0] // 5, size[1] // 4, size[0] * 3 // 5, size[1] * 3 // 4)
     (reply,) = simple.ask(Ask({"body": white_box(size, box)}))
@@ -69,7 +69,7 @@ def test_a_mask_lies_on_the_pixels_of_the_image_as_sent(simple, size):
     assert (mask.mode, mask.size) == ("P", size)
     rows, columns = np.nonzero(np.array(mask) == SEVEN)
     seen = [columns.min(), rows.min(), columns.max(), rows.max()]
-    pixel = max(1.0, max(size) / 192)  # of the square, in those of the image
+    pixel = max(1.0, max(size) / 256)  # of the square, in those of the image
     assert seen == pytest.approx(box, abs=pixel)
     assert np.unique(np.array(mask)).tolist() == [0, SEVEN]
     share = float((np.array(mask) == SEVEN).mean())
@@ -111,8 +111,8 @@ def test_a_mask_is_sharp_up_to_a_size_and_close_to_that_beyond(monkeypatch):
 @pytest.mark.parametrize("size", [(5000, 8000), (1, 40_000_000)])
 def test_the_mask_of_the_largest_image_fits_into_a_reply(size):
     """Scores of noise: no network draws a mask that is harder to compress."""
-    height = max(1, round(192 * size[0] / max(size)))
-    mask = codec.classes_at(torch.randn(len(LABELS), height, 192), size)
+    height = max(1, round(256 * size[0] / max(size)))
+    mask = codec.classes_at(torch.randn(len(LABELS), height, 256), size)
     assert tuple(mask.shape) == size
     assert len(mask.unique()) == len(LABELS)
     assert 4 * len(codec.mask_png(mask)) / 3 < MAX_BYTES - 2000
@@ -239,10 +239,10 @@ def test_the_mask_of_a_square_has_borders_beside_the_image(worker):
     image = worker("fcn").handler.codec.letterbox(picture(size=(40, 20)))
     mask = torch.arange(800).view(20, 40).remainder(7).to(torch.uint8)
     square = in_square(mask, image)
-    assert square.shape == (192, 192)
-    assert (square == BORDER).sum() == 192 * 96
+    assert square.shape == (256, 256)
+    assert (square == BORDER).sum() == 256 * 128
     assert image.content(square)[2::5, 2].tolist()[:10] == [
-        int(mask[int((5 * n + 2.5) * 20 / 96), 0]) for n in range(10)
+        int(mask[int((5 * n + 2.5) * 20 / 128), 0]) for n in range(10)
     ]
     with pytest.raises(ValueError, match=r"a mask of \(40, 20\) for an image of \(20, 40\)"):
         in_square(mask.T, image)

@@ -9,7 +9,7 @@ from tests.tasks import image_classification, images
 from tests.worker import Ask
 
 LABELS = ["background", *(str(digit) for digit in range(10))]
-SHAPE = (len(LABELS), 192, 192)
+SHAPE = (len(LABELS), 256, 256)
 
 
 def facts(card):
