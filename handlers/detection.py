@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torchvision.transforms.v2.functional import resize
 from torchvision.utils import draw_bounding_boxes
 
 from handlers.codecs.image import png, read_pixels
 from handlers.codecs.letterbox import Letterboxed
+from handlers.display import scaled
 from handlers.errors import BadRequest
 from handlers.replies import NUMBER, STRING, array, schema
 from handlers.row import Row
 from models.parts.detection import Detections
 
 THRESHOLD, TOP = 0.5, 100
-LONG_SIDE = (256, 1024)  # of an annotated picture: smaller images are enlarged, larger ones reduced
 OBJECT = schema(label=STRING, score=NUMBER, box={**array(NUMBER), "minItems": 4, "maxItems": 4})
 
 
@@ -66,11 +65,7 @@ def chosen(found: Sequence[Mapping[str, Any]], item: Item, target: str | None, l
 
 def annotated(file: bytes, found: Sequence[Mapping[str, Any]]) -> bytes:
     """PNG bytes of the image with the boxes, labels and scores of the reply's objects."""
-    image = read_pixels(file, 3)  # (3, H, W)
-    longer = max(image.shape[1:])
-    scale = min(max(longer, LONG_SIDE[0]), LONG_SIDE[1]) / longer
-    if scale != 1:
-        image = resize(image, [max(1, round(side * scale)) for side in image.shape[1:]], antialias=True)
+    image, scale = scaled(read_pixels(file, 3))  # (3, H, W)
     boxes = torch.tensor([one["box"] for one in found]).view(-1, 4) * scale
     names = [f"{one['label']} {one['score']:.2f}" for one in found]
     if not found:

@@ -37,8 +37,8 @@ class ImageTaskHandler(TaskHandler[Item[Input]]):
     def attributed(
         self, pixels: Tensor, batch: Tensor, baseline: float, score: Callable[[Tensor], Tensor], as_png: bool
     ) -> Reply:
-        """What speaks for `score`, (N, 1, H, W) -> (N,), on the way from an image that is `baseline` all over to the
-        one in `batch`, (1, 1, H, W), laid over its `pixels`, (1, H, W) of uint8: a picture, or what JSON says of it.
+        """What speaks for `score`, (N, C, H, W) -> (N,), on the way from an image that is `baseline` all over to the
+        one in `batch`, (1, C, H, W), laid over its `pixels`, (C, H, W) of uint8: a picture, or what JSON says of it.
         """
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward pass for an LSTM in eval mode
             attributions, delta = IntegratedGradients(score).attribute(
@@ -48,7 +48,7 @@ class ImageTaskHandler(TaskHandler[Item[Input]]):
                 internal_batch_size=self.card["serving"]["batch_size"],
                 return_convergence_delta=True,
             )
-        picture = heatmap(pixels, attributions[0, 0].detach().cpu())
+        picture = heatmap(pixels, attributions[0].sum(dim=0).detach().cpu())
         if as_png:
             return Answer(picture, content_type="image/png")
         return {"convergence_delta": float(delta), "heatmap": base64.b64encode(picture).decode()}

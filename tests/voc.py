@@ -1,4 +1,4 @@
-"""A Pascal VOC folder by hand: a few pictures of rectangles, annotated as the real ones are."""
+"""A Pascal VOC folder by hand: a few pictures of rectangles, annotated and segmented as the real ones are."""
 
 import io
 from pathlib import Path
@@ -43,9 +43,14 @@ ANNOTATION = """<annotation>
 </annotation>
 """
 COLOURS = {"cat": "orange", "dog": "navy"}
+CLASSES = {"cat": 1, "dog": 2}  # in masks
+PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, *[0] * (252 * 3), 224, 224, 192]  # what is used of VOC's: 0, 1, 2 and 255
+BORDER = 255
+
+Objects = list[tuple[str, Box, int]]
 
 
-def annotated(root: Path, stem: str, objects: list[tuple[str, Box, int]], size: tuple[int, int] = (50, 30)) -> None:
+def annotated(root: Path, stem: str, objects: Objects, size: tuple[int, int] = (50, 30)) -> None:
     """One image and its annotation: objects are (label, box, difficult)."""
     for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -59,14 +64,27 @@ def annotated(root: Path, stem: str, objects: list[tuple[str, Box, int]], size: 
     (root / "Annotations" / f"{stem}.xml").write_text(ANNOTATION.format(stem=stem, size=size, objects=nodes))
 
 
-def listed(root: Path, **splits: list[str]) -> None:
-    """ImageSets/Main: the stems in each split."""
+def segmented(root: Path, stem: str, objects: Objects, size: tuple[int, int] = (50, 30)) -> None:
+    """The mask of one image: objects with a border of one pixel, which is theirs."""
+    (root / "SegmentationClass").mkdir(exist_ok=True)
+    mask = Image.new("P", size, 0)
+    mask.putpalette(PALETTE)
+    for label, (x1, y1, x2, y2), _ in objects:
+        ImageDraw.Draw(mask).rectangle((x1 - 1, y1 - 1, x2 - 1, y2 - 1), fill=CLASSES[label], outline=BORDER)
+    mask.save(root / "SegmentationClass" / f"{stem}.png")
+
+
+def listed(root: Path, kind: str = "Main", **splits: list[str]) -> None:
+    """ImageSets/<kind>: the stems in each split."""
+    (root / "ImageSets" / kind).mkdir(exist_ok=True)
     for name, stems in splits.items():
-        (root / "ImageSets" / "Main" / f"{name}.txt").write_text("".join(f"{stem}\n" for stem in stems))
+        (root / "ImageSets" / kind / f"{name}.txt").write_text("".join(f"{stem}\n" for stem in stems))
 
 
-def devkit(folder: Path) -> Path:
-    """A VOCdevkit with 12 images to train, 4 to validate and 4 to test, of three sizes."""
+def devkit(folder: Path, masks: bool = False) -> Path:
+    """A VOCdevkit with 12 images to train, 4 to validate and 4 to test, of three sizes; with masks, which fewer images
+    have, of 8, 3 and 3 of them.
+    """
     root = folder / "VOCdevkit" / "VOC2007"
     stems = [f"{number:06}" for number in range(1, 21)]
     for number, stem in enumerate(stems):
@@ -74,5 +92,10 @@ def devkit(folder: Path) -> Path:
         box = (1 + number % 5, 2, width // 2 + number % 7, height - 3)
         other = [("dog", (width // 2 + 8, 5, width, height // 2), int(number % 6 == 0))] if number % 2 else []
         annotated(root, stem, [("cat", box, 0), *other], (width, height))
+        if masks and number % 4:
+            segmented(root, stem, [("cat", box, 0), *other], (width, height))
     listed(root, train=stems[:12], val=stems[12:16], trainval=stems[:16], test=stems[16:])
+    if masks:
+        some = [stem for number, stem in enumerate(stems) if number % 4]
+        listed(root, "Segmentation", train=some[:8], val=some[9:12], trainval=some[:12], test=some[12:])
     return folder / "VOCdevkit"

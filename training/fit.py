@@ -52,7 +52,7 @@ def train(
 
     if is_first():
         artifacts.begin(scratch, mark)
-    dataset = found.load() if preset == "full" else quick(found.load())
+    dataset = found.load(card.task) if preset == "full" else quick(found.load(card.task))
     hardware, more = hardware or Hardware(), dict[str, Any]()
     try:
         if labels == 1:

@@ -28,7 +28,7 @@ def of(name: str, data: str | None = None, limit: int | None = None) -> Iterator
     from training.data import find
 
     card = models.find(name)
-    yield from islice(tasks.find(card.task).requests(find(data or card.data).load()), limit)
+    yield from islice(tasks.find(card.task).requests(find(data or card.data).load(card.task)), limit)
 
 
 def score(name: str, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:

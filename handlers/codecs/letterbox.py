@@ -35,6 +35,12 @@ class Letterboxed:
         left, top, right, bottom = self.window
         return square[..., top:bottom, left:right]
 
+    def placed(self, content: Tensor, fill: int = 0) -> Tensor:
+        """(..., h, w), as `content` cuts it out -> (..., S, S), with `fill` beside it."""
+        left, top, right, bottom = self.window
+        side = self.pixels.shape[-1]
+        return torch.nn.functional.pad(content, [left, side - right, top, side - bottom], value=fill)
+
     @property
     def _shift(self) -> Tensor:
         return torch.tensor([*self.window[:2], *self.window[:2]], dtype=torch.float32)

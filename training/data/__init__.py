@@ -34,9 +34,12 @@ class Found:
     sha256: str
     kind: Literal["embedded", "real"]
 
-    def load(self) -> Dataset:
-        """Read it, whole; the splits are the same each time."""
-        data = self.layout.read(self.path)
+    def load(self, task: str = "") -> Dataset:
+        """Read it, whole, as `task` needs it; the splits are the same each time.
+
+        A layout with several kinds of answers has a reader for each, by task, in VIEWS; `read` is for all other tasks.
+        """
+        data = getattr(self.layout, "VIEWS", {}).get(task, self.layout.read)(self.path)
         assert isinstance(data, Dataset)
         return data
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from handlers.codecs.mask import palette
 from training.data.sources import mnist_m
 from training.data.sources.mnist import digits
 
@@ -127,12 +128,3 @@ def annotation(scene: Scene, stem: str) -> str:
         f"\t\t<width>{SIZE}</width>\n\t\t<height>{SIZE}</height>\n\t\t<depth>3</depth>\n\t</size>\n"
         f"\t<segmented>1</segmented>\n{objects}</annotation>\n"
     )
-
-
-def palette() -> list[int]:
-    """VOC's 256 colours: three bits of a class's number, from the lowest up, go to the highest bits of R, G and B."""
-    return [
-        sum((number >> (3 * step + channel) & 1) << (7 - step) for step in range(8))
-        for number in range(256)
-        for channel in range(3)
-    ]

@@ -1,0 +1,40 @@
+"""Images -> the class of each pixel."""
+
+import torch
+from torch import Tensor
+
+from handlers.codecs.letterbox import LetterboxCodec
+from tests.samples import picture
+from tests.tasks import image_classification, images
+from tests.worker import Ask
+
+LABELS = ["background", *(str(digit) for digit in range(10))]
+SHAPE = (len(LABELS), 256, 256)
+
+
+def facts(card):
+    return LetterboxCodec(**card.input), {"num_classes": len(LABELS)}, LABELS
+
+
+def inputs(codec, arguments, count) -> Tensor:
+    size = (count, 3, codec.size, codec.size)
+    generator = torch.Generator().manual_seed(1)
+    return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
+
+
+def numbers(reply) -> list[float]:
+    return [reply["classes"].get(label, 0.0) for label in reply["labels"]]
+
+
+# Images come as they come to a classifier.
+GOOD = {
+    **{case: ask for case, ask in image_classification.GOOD.items() if not case.startswith("top")},
+    "a strip": Ask({"body": picture(size=(3000, 2))}),
+    "one pixel": Ask({"body": picture(size=(1, 1))}),
+    "a grey JPEG": Ask({"body": picture("L", "JPEG")}),
+    "transparent": Ask({"body": picture("RGBA")}),
+}
+
+BAD = images.BAD
+
+EXPORTED = ("example.png", "image/png", picture())
