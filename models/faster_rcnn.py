@@ -16,7 +16,9 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, box_area
 
 from models.card import Card, Recipe, Serving
 from models.parts.conv import Trunk
-from models.parts.detection import Detections, Detector, Target
+from models.parts.detection import MOST, OVERLAP, Detections, Detector, Target
+
+Sizes = list[tuple[int, int]]
 
 
 class FasterRCNN(Detector):
@@ -70,14 +72,12 @@ class FasterRCNN(Detector):
             positive_fraction=0.25,
             bbox_reg_weights=None,
             score_thresh=0.0,
-            nms_thresh=0.5,
-            detections_per_img=100,
+            nms_thresh=OVERLAP,
+            detections_per_img=MOST,
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        sizes, features = self._features(images)
-        with self._learning(False):
-            proposals, _ = self.rpn(ImageList(images, sizes), _but_first(features))
+        sizes, features, proposals = self.proposed(images)
         boxes = [pad(some, (0, 0, 0, self.PROPOSALS - len(some))) for some in proposals]  # of no size, where it lacks
         pooled = self.roi_heads.box_head(self.roi_heads.box_roi_pool(features, boxes, sizes))
         parts = [torch.cat(boxes), *self.roi_heads.box_predictor(pooled)]  # box, logits, offsets for each class
@@ -95,19 +95,26 @@ class FasterRCNN(Detector):
 
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         sizes, features = self._features(images)
-        counted = [{"boxes": target["boxes"], "labels": target["labels"] + 1} for target in targets]
-        with self._learning(True):
+        counted = [{**target, "labels": target["labels"] + 1} for target in targets]
+        with self.learning(True):
             proposals, first = self.rpn(ImageList(images, sizes), _but_first(features), counted)
             _, second = self.roi_heads(features, proposals, sizes, counted)
         return {name.removeprefix("loss_"): part for name, part in {**first, **second}.items()}
 
-    def _features(self, images: Tensor) -> tuple[list[tuple[int, int]], dict[str, Tensor]]:
+    def proposed(self, images: Tensor) -> tuple[Sizes, dict[str, Tensor], list[Tensor]]:
+        """Sizes of the images, maps by name, and at most PROPOSALS boxes (M, 4) for each image."""
+        sizes, features = self._features(images)
+        with self.learning(False):
+            proposals, _ = self.rpn(ImageList(images, sizes), _but_first(features))
+        return sizes, features, proposals
+
+    def _features(self, images: Tensor) -> tuple[Sizes, dict[str, Tensor]]:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         maps: dict[str, Tensor] = self.neck({str(place): one for place, one in enumerate(self.trunk(images))})
         return sizes, maps
 
     @contextmanager
-    def _learning(self, on: bool) -> Iterator[None]:
+    def learning(self, on: bool) -> Iterator[None]:
         """torchvision's stages give losses or answers by their mode; validation wants both, whatever the trunk's is."""
         stages: list[Any] = [self.rpn, self.roi_heads]
         before = [stage.training for stage in stages]
