@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 from torchvision.utils import draw_bounding_boxes
 
-from handlers.codecs.image import png, read_pixels
+from handlers.codecs.image import read_pixels
 from handlers.codecs.letterbox import Letterboxed
 from handlers.errors import BadRequest
 from handlers.replies import NUMBER, STRING, array, schema
@@ -64,18 +65,23 @@ def chosen(found: Sequence[Mapping[str, Any]], item: Item, target: str | None, l
     return dict(those[item.place])
 
 
-def annotated(file: bytes, found: Sequence[Mapping[str, Any]]) -> bytes:
-    """PNG bytes of the image with the boxes, labels and scores of the reply's objects."""
-    image = read_pixels(file, 3)  # (3, H, W)
+def to_look_at(file: bytes) -> tuple[Tensor, float]:
+    """The image, (3, H, W) of uint8, at a size for people, and how many times as large as it was sent that is."""
+    image = read_pixels(file, 3)
     longer = max(image.shape[1:])
     scale = min(max(longer, LONG_SIDE[0]), LONG_SIDE[1]) / longer
     if scale != 1:
         image = resize(image, [max(1, round(side * scale)) for side in image.shape[1:]], antialias=True)
-    boxes = torch.tensor([one["box"] for one in found]).view(-1, 4) * scale
-    names = [f"{one['label']} {one['score']:.2f}" for one in found]
+    return image, scale
+
+
+def boxed(image: Tensor, found: Sequence[Mapping[str, Any]], scale: float) -> Tensor:
+    """The image with the boxes, labels and scores of the reply's objects, `scale` times as large."""
     if not found:
-        return png(image)
-    return png(draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True))
+        return image
+    boxes = torch.tensor([one["box"] for one in found]) * scale
+    names = [f"{one['label']} {one['score']:.2f}" for one in found]
+    return draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True)
 
 
 def _share(row: Row) -> float:

@@ -34,6 +34,7 @@ class FasterRCNN(Detector):
 
     CHANNELS, POOL, FEATURES = 48, 7, 128
     PROPOSALS = 48  # an image that go into the second stage
+    CANONICAL = 1.0  # of S: boxes of half this side and more, and less than it, are cut out of the map of stride 8
     SCALES = (0.15, 0.28, 0.5)  # of S: sides of the anchors on the maps of strides 8, 16 and 32
     RATIOS = (0.5, 1.0, 2.0, 4.0)  # height to width
 
@@ -63,7 +64,7 @@ class FasterRCNN(Detector):
             nms_thresh=0.7,
         )
         self.roi_heads = RoIHeads(
-            MultiScaleRoIAlign(["0", "1", "2", "3"], self.POOL, sampling_ratio=1, canonical_scale=size // 2),
+            self.align(self.POOL, self.CANONICAL),
             head or TwoMLPHead(self.CHANNELS * self.POOL**2, self.FEATURES),
             FastRCNNPredictor(self.FEATURES, self.classes),
             fg_iou_thresh=0.5,
@@ -82,6 +83,11 @@ class FasterRCNN(Detector):
         pooled = self.roi_heads.box_head(self.roi_heads.box_roi_pool(features, boxes, sizes))
         parts = [torch.cat(boxes), *self.roi_heads.box_predictor(pooled)]  # box, logits, offsets for each class
         return torch.cat(parts, dim=1).view(len(boxes), self.PROPOSALS, -1)  # (N, PROPOSALS, 4 + 5 * classes)
+
+    def align(self, cells: int, canonical: float) -> MultiScaleRoIAlign:
+        """What cuts boxes out of the maps, the larger ones out of coarser maps."""
+        scale = round(self.size * canonical)
+        return MultiScaleRoIAlign(["0", "1", "2", "3"], cells, sampling_ratio=1, canonical_scale=scale)
 
     def detections(self, raw: Tensor) -> list[Detections]:
         found = []

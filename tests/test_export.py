@@ -11,7 +11,8 @@ from tests import tasks
 from tests.worker import untrained
 
 # Networks that stay in PyTorch, and why.
-EAGER_ONLY = {"faster_rcnn": "how many proposals are left of thousands depends on what is in the image"}
+WHY = "how many proposals are left of thousands depends on what is in the image"
+EAGER_ONLY = {"faster_rcnn": WHY, "mask_rcnn": WHY}
 
 
 @pytest.fixture(scope="module")

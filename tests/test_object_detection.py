@@ -90,7 +90,8 @@ def test_covering_the_pixels_that_a_box_rests_on_is_what_counts(worker, monkeypa
 
     monkeypatch.setattr(handler, "run", lambda images: images[:, :, 80:112, 80:112].mean(dim=(1, 2, 3)).sigmoid())
     monkeypatch.setattr(handler.network, "detections", look)
-    weights = handler._occluded(torch.full((1, 3, 128, 128), 2.0), box, "7")
+    about = {"boxes": box, "labels": torch.tensor([7]), "scores": torch.tensor([0.9])}
+    weights = handler._occluded(torch.full((1, 3, 128, 128), 2.0), about)
     inside = weights[84:108, 84:108]
     assert inside.min() > 0
     assert weights[:64].abs().max() == 0
