@@ -63,9 +63,7 @@ def average_precisions(
         wanted["masks"] = unpacked(truth["masks"], (height, width)).bool()
         found["masks"] = unpacked(masks, (height, width)).bool()
         metric.update([found], [wanted])
-    return {
-        name.removeprefix("segm_").replace("bbox_", "box_"): figure for name, figure in metric.compute().items()
-    }
+    return {name.removeprefix("segm_").replace("bbox_", "box_"): figure for name, figure in metric.compute().items()}
 
 
 def painted(pixels: Tensor, masks: Tensor) -> Tensor:

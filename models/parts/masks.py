@@ -12,7 +12,9 @@ def pasted(shapes: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     A pixel is the object's if its middle lies in the box and the value there, linear between the middles of the cells,
     is SURE.
     """
-    (down, rows), (across, columns) = (_along(boxes[:, place::2], shapes.shape[-1], size[1 - place]) for place in (1, 0))
+    (down, rows), (across, columns) = (
+        _along(boxes[:, place::2], shapes.shape[-1], size[1 - place]) for place in (1, 0)
+    )
     values = down @ shapes @ across.mT  # (M, height, width)
     return (values >= SURE) & rows.unsqueeze(2) & columns.unsqueeze(1)
 
@@ -24,7 +26,5 @@ def _along(edges: Tensor, cells: int, pixels: int) -> tuple[Tensor, Tensor]:
     middles = torch.arange(pixels, device=edges.device) + 0.5
     first, last = edges.unsqueeze(2).unbind(dim=1)  # (M, 1) each
     places = (middles - first) / (last - first).clamp(min=1e-6) * cells - 0.5  # of pixels, in cells: (M, pixels)
-    within = places.clamp(0, cells - 1).unsqueeze(2)
-    return (1 - (within - torch.arange(cells, device=edges.device)).abs()).clamp(min=0), (middles >= first) & (
-        middles < last
-    )
+    away = places.clamp(0, cells - 1).unsqueeze(2) - torch.arange(cells, device=edges.device)  # (M, pixels, cells)
+    return (1 - away.abs()).clamp(min=0), (middles >= first) & (middles < last)

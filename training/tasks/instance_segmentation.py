@@ -26,9 +26,7 @@ class InstanceSegmentation(ObjectDetection):
 
     def found(self, raw: Tensor) -> Sequence[Detections]:
         size = (self.codec.size, self.codec.size)
-        return [
-            {**one, "masks": pasted(one["shapes"], one["boxes"], size)} for one in self.detector.detections(raw)
-        ]
+        return [{**one, "masks": pasted(one["shapes"], one["boxes"], size)} for one in self.detector.detections(raw)]
 
     @staticmethod
     def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -37,9 +35,7 @@ class InstanceSegmentation(ObjectDetection):
         return {name: float(found[name]) for name in ("map_50", "map", "box_map_50", "box_map")}
 
     @staticmethod
-    def figures(
-        truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]
-    ) -> dict[str, Any]:
+    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
         return average_precisions(truths, replies, labels)
 
     def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:

@@ -100,9 +100,7 @@ class ObjectDetection(Task):
         return {name: float(found[name]) for name in ("map_50", "map")}
 
     @staticmethod
-    def figures(
-        truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]
-    ) -> dict[str, Any]:
+    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
         """The average precision of each class and its curve, among others."""
         return average_precision(truths, replies, labels)
 

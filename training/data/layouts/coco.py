@@ -12,7 +12,9 @@ from pycocotools.coco import COCO
 from training.data.dataset import Dataset, Split, with_validation
 from training.data.lazy import Files
 
-DESCRIPTION = "COCO: annotations/instances_{train,val}2017.json (or another year) and the images in train2017/, val2017/"
+DESCRIPTION = (
+    "COCO: annotations/instances_{train,val}2017.json (or another year) and the images in train2017/, val2017/"
+)
 
 
 def matches(path: Path) -> bool:
@@ -74,8 +76,8 @@ def _target(
     """As the VOC layout has them, a crowd being what `difficult` is there; and masks as run lengths, in COCO's own
     compressed form. What has a box without an area can't be learned, and is left out.
     """
-    objects = [one for one in annotations if min(one["bbox"][2:]) > 0]
     try:
+        objects = [one for one in annotations if min(one["bbox"][2:]) > 0]
         return {
             "boxes": [[x, y, x + width, y + height] for x, y, width, height in (one["bbox"] for one in objects)],
             "labels": [numbers[one["category_id"]] for one in objects],
@@ -83,7 +85,7 @@ def _target(
             "masks": [_run_lengths(opened, one) for one in objects],
         }
     except (KeyError, ValueError, TypeError, IndexError) as fault:
-        raise ValueError(f"{file}: an annotation of image {objects[0]['image_id']}: {fault!r}") from fault
+        raise ValueError(f"{file}: an annotation of image {annotations[0]['image_id']}: {fault!r}") from fault
 
 
 def _run_lengths(opened: COCO, annotation: Mapping[str, Any]) -> dict[str, Any]:
