@@ -69,7 +69,9 @@ def drawn(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
 
 
 class BoxAugment:
-    """The named transforms on batches (N, 3, S, S) of uint8, boxes and masks moved along; `few` images share a draw of each."""
+    """The named transforms on batches (N, 3, S, S) of uint8, boxes moved along, and masks where there are some; `few`
+    images share a draw of each.
+    """
 
     def __init__(self, names: Sequence[str], fill: Sequence[float]) -> None:
         known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ("color", "gray", "invert")}

@@ -12,9 +12,9 @@ def pasted(shapes: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     A pixel is the object's if its middle lies in the box and the value there, linear between the middles of the cells,
     is SURE.
     """
-    (down, rows), (across, columns) = (
-        _along(boxes[:, place::2], shapes.shape[-1], size[1 - place]) for place in (1, 0)
-    )
+    cells = shapes.shape[-1]
+    down, rows = _along(boxes[:, 1::2], cells, size[0])  # (M, height, K), (M, height)
+    across, columns = _along(boxes[:, 0::2], cells, size[1])  # (M, width, K), (M, width)
     values = down @ shapes @ across.mT  # (M, height, width)
     return (values >= SURE) & rows.unsqueeze(2) & columns.unsqueeze(1)
 

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from handlers.codecs.letterbox import Letterboxed, LetterboxCodec
+from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
 from models.parts.detection import Detections, Detector, Target
 from training.batches import Examples
 from training.data.dataset import Dataset, Split

@@ -12,9 +12,7 @@ from pycocotools.coco import COCO
 from training.data.dataset import Dataset, Split, with_validation
 from training.data.lazy import Files
 
-DESCRIPTION = (
-    "COCO: annotations/instances_{train,val}2017.json (or another year) and the images in train2017/, val2017/"
-)
+DESCRIPTION = "COCO: annotations/instances_{train,val}2017.json (or another year), images in train2017/ and val2017/"
 
 
 def matches(path: Path) -> bool:
