@@ -34,7 +34,7 @@ class FasterRCNN(Detector):
 
     CHANNELS, POOL, FEATURES = 48, 7, 128
     PROPOSALS = 48  # an image that go into the second stage
-    CANONICAL = 1.0  # of S: boxes of half this side and more, and less than it, are cut out of the map of stride 8
+    CANONICAL = 1.0  # of S: boxes of this side are cut out of the map of stride 16, those of half of it out of stride 8
     SCALES = (0.15, 0.28, 0.5)  # of S: sides of the anchors on the maps of strides 8, 16 and 32
     RATIOS = (0.5, 1.0, 2.0, 4.0)  # height to width
 
@@ -86,8 +86,7 @@ class FasterRCNN(Detector):
 
     def align(self, cells: int, canonical: float) -> MultiScaleRoIAlign:
         """What cuts boxes out of the maps, the larger ones out of coarser maps."""
-        scale = round(self.size * canonical)
-        return MultiScaleRoIAlign(["0", "1", "2", "3"], cells, sampling_ratio=1, canonical_scale=scale)
+        return MultiScaleRoIAlign(["0", "1", "2", "3"], cells, 1, canonical_scale=round(self.size * canonical))
 
     def detections(self, raw: Tensor) -> list[Detections]:
         found = []

@@ -17,7 +17,7 @@ class MaskRCNN(FasterRCNN):
     how many proposals are left of thousands depends on what is in the image.
     """
 
-    FOUND = 32  # objects an image, at most
+    FOUND, LEAST = 32, 0.01  # objects an image at most, and the score below which nothing is worth a mask
     MASK_POOL = 14  # cells of a box, squared, that the mask head looks at; it answers with twice as many
     MASK_CANONICAL = 2.0  # outlines are thin: all but the largest boxes are cut out of the finest map
     MASK_WIDTHS = (48, 48)
@@ -30,6 +30,7 @@ class MaskRCNN(FasterRCNN):
         heads.mask_head = MaskRCNNHeads(self.CHANNELS, self.MASK_WIDTHS, dilation=1)
         heads.mask_predictor = MaskRCNNPredictor(width, width, self.classes)
         heads.detections_per_img = self.FOUND
+        heads.score_thresh = self.LEAST
 
     def forward(self, images: Tensor) -> Tensor:
         sizes, features, proposals = self.proposed(images)

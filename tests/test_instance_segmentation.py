@@ -2,7 +2,6 @@
 
 import io
 import json
-import tracemalloc
 import zipfile
 
 import numpy as np
@@ -14,9 +13,7 @@ from torchvision.ops import box_iou
 
 import models
 from archive.build import build
-from handlers import run_lengths
 from handlers.codecs.letterbox import LetterboxCodec
-from handlers.replies import MAX_BYTES
 from models.parts.masks import pasted
 from tests import coco
 from tests.samples import picture
@@ -36,38 +33,12 @@ def png_of(size) -> bytes:
     return buffer.getvalue()
 
 
-def noise(count, seed=0) -> np.ndarray:
-    return np.random.default_rng(seed).random((count, SIDE, SIDE), dtype=np.float32)
-
-
 def sees(worker, monkeypatch, boxes, shapes, label=3):
     """From now on the network finds these objects in every image: boxes in its square, the best first."""
     rows = torch.zeros(32, 6 + SIDE**2)
     for place, (box, shape) in enumerate(zip(boxes, shapes, strict=True)):
         rows[place] = torch.cat([torch.tensor(box), torch.tensor([0.9 - place / 100, label]), shape.flatten()])
     monkeypatch.setattr(worker(NAME).handler, "run", lambda images: rows.expand(len(images), -1, -1))
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_run_lengths_are_what_pycocotools_writes_of_the_pasted_mask(seed):
-    random = np.random.default_rng(seed)
-    height, width = random.integers(1, 90, size=2).tolist()
-    shape = noise(1, seed)
-    if seed % 2:  # a blob, such as networks make
-        blob = torch.from_numpy(shape[:, None, :4, :4])
-        shape = torch.nn.functional.interpolate(blob, (SIDE, SIDE), mode="bilinear")[:, 0].numpy()
-    across, down = (np.sort(random.uniform(0, side, size=2)) for side in (width, height))
-    whole = seed % 5 == 0
-    box = np.array([0.0, 0, width, height] if whole else [across[0], down[0], across[1], down[1]])
-    mask = pasted(torch.from_numpy(shape).double(), torch.from_numpy(box)[None], (height, width))[0].numpy()
-    counts = run_lengths.compressed(run_lengths.counts(shape[0], box, (height, width)))
-    assert counts == masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-
-
-def test_long_runs_and_negative_differences_are_written_as_pycocotools_writes_them():
-    for counts in ([0, 1], [7], [40_000_000], [1, 2, 39_000_000, 1, 3, 70_000, 5, 900], [0, 5, 1, 16, 17, 33, 1, 2]):
-        rle = masks.frPyObjects({"counts": counts, "size": [1, sum(counts)]}, 1, sum(counts))
-        assert run_lengths.compressed(np.array(counts)) == rle["counts"].decode()
 
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (128, 128), (61, 47), (1000, 30)])
@@ -111,7 +82,7 @@ def test_an_image_without_objects_is_answered_with_none(worker, monkeypatch):
     assert (why.status, why.json["field"]) == (400, "image")
 
 
-def test_of_forty_megapixels_masks_come_whole_and_no_image_of_them_is_made(worker, monkeypatch):
+def test_masks_of_forty_megapixels_come_whole(worker, monkeypatch):
     size = (8000, 5000)
     boxes = [[8.0 * place, 24.0, 128.0, 104.0 - place] for place in range(8)]
     middles = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
@@ -123,20 +94,6 @@ def test_of_forty_megapixels_masks_come_whole_and_no_image_of_them_is_made(worke
     assert len(found) == len(boxes)
     assert {tuple(one["mask"]["size"]) for one in found} == {(5000, 8000)}
     assert masks.area(found[0]["mask"]) == pytest.approx(8000 * 5000 * np.pi * 0.8 / 4, rel=0.03)
-    tracemalloc.start()
-    run_lengths.fitting(noise(2), np.array([[0.0, 0, 8000, 5000]] * 2), (5000, 8000))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 8000 * 5000  # a byte a pixel of one mask
-
-
-def test_a_hundred_masks_of_noise_on_a_huge_image_fit_into_a_reply():
-    held = run_lengths.fitting(noise(100), np.array([[0.0, 0, 8000, 5000]] * 100), (5000, 8000))
-    sizes = {tuple(one["size"]) for one in held}
-    assert len(held) == 100
-    assert sizes < {(2500, 4000), (1250, 2000), (625, 1000)}
-    assert len(json.dumps(held)) < 0.8 * MAX_BYTES
-    assert 0.3 < masks.area(held[0]) / np.prod(held[0]["size"]) < 0.7
 
 
 def test_what_speaks_for_an_object_is_measured_by_its_mask(worker):

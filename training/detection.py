@@ -63,6 +63,12 @@ def _tensors(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> dict[st
     }
 
 
+def labels_in(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The classes that are there or were said to be, sorted."""
+    said = (one["label"] for reply in replies for one in reply["objects"])
+    return sorted({*said, *(label for truth in truths for label in truth["labels"])})
+
+
 def drawn(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
     """(3, H, W) of uint8 with the boxes (M, 4) and a name at each."""
     return draw_bounding_boxes(pixels, boxes, list(names), colors="red") if len(boxes) else pixels

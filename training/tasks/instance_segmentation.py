@@ -10,8 +10,9 @@ from torchmetrics import Metric
 from handlers.codecs.letterbox import Letterboxed
 from models.parts.detection import Detections, Target
 from models.parts.masks import pasted
+from training.detection import labels_in
 from training.segmentation import MaskAP50, average_precisions, painted, squared
-from training.tasks.object_detection import ObjectDetection, labels_in
+from training.tasks.object_detection import ObjectDetection
 
 
 class InstanceSegmentation(ObjectDetection):

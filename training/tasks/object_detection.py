@@ -16,7 +16,7 @@ from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
 from models.parts.detection import Detections, Detector, Target
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
-from training.detection import MAP50, BoxAugment, average_precision, drawn
+from training.detection import MAP50, BoxAugment, average_precision, drawn, labels_in
 from training.requests import Request
 from training.task import Task
 
@@ -148,9 +148,3 @@ class ObjectDetection(Task):
     def drawn(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
         """(3, S, S) of uint8 with the objects, a name at each."""
         return drawn(pixels, target["boxes"], names)
-
-
-def labels_in(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The classes that are there or were said to be, sorted."""
-    said = (one["label"] for reply in replies for one in reply["objects"])
-    return sorted({*said, *(label for truth in truths for label in truth["labels"])})
