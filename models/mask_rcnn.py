@@ -66,7 +66,7 @@ CARD = Card(
     network=MaskRCNN,
     data="coco_digits",
     input={"size": 128, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=14, batch_size=8, lr=2.5e-3, weight_decay=5e-4, augment=("invert",), precision="bf16"),
+    recipe=Recipe(epochs=10, batch_size=8, lr=2.5e-3, weight_decay=5e-4, augment=("invert",), precision="bf16"),
     serving=Serving(batch_size=8, channels_last=True, explain_steps=9),
     floor={"map_50": 0.80},
     anchor="mask AP 34.6 on COCO val2017 (R50-FPN, torchvision)",
