@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -63,6 +63,11 @@ def chosen(found: Sequence[Mapping[str, Any]], item: Item, target: str | None, l
     if item.place >= len(those):
         raise BadRequest("object", f"no {kind} with the number {item.place}: found were 0 to {len(those) - 1}")
     return dict(those[item.place])
+
+
+def alone(found: Detections, place: int) -> Detections:
+    """The object at `place`, as if nothing else had been found."""
+    return cast(Detections, {name: part[place : place + 1] for name, part in dict[str, Any](found).items()})
 
 
 def to_look_at(file: bytes) -> tuple[Tensor, float]:

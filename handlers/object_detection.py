@@ -14,7 +14,7 @@ from handlers import codecs
 from handlers.base import Reply, TaskHandler
 from handlers.codecs.image import image_bytes, png
 from handlers.codecs.letterbox import LetterboxCodec
-from handlers.detection import OBJECT, Item, boxed, chosen, objects, to_look_at
+from handlers.detection import OBJECT, Item, alone, boxed, chosen, objects, to_look_at
 from handlers.heatmap import heatmap
 from handlers.replies import BASE64, STRING, Answer, array, schema, upload
 from handlers.row import Row
@@ -55,11 +55,10 @@ class ObjectDetection(TaskHandler[Item]):
     def explain(self, item: Item, target: str | None) -> Reply:
         batch = self.collate([item])
         with torch.inference_mode():
-            (found,) = self.network.detections(self.forward(batch)[:1])
+            (found,) = self.network.detections(self.forward(batch)[0].unsqueeze(0))
             objects = self.named(found, item)
             about = chosen(objects, item, target, self.labels)
-            place = objects.index(about)
-            weights = self._occluded(batch, {name: part[place : place + 1] for name, part in found.items()})
+            weights = self._occluded(batch, alone(found, objects.index(about)))
         picture = heatmap(item.image.content(item.image.pixels), item.image.content(weights))
         if item.as_png:
             return Answer(picture, content_type="image/png")

@@ -1,7 +1,7 @@
 """What the tasks with boxes share: mean average precision, random changes that move boxes along, and pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -117,4 +117,5 @@ class BoxAugment:
         pixels, held, labels, owner, *masks = self.transform(pixels, held, labels, owner.to(labels.device), *masks)
         moved = {"boxes": held, "labels": labels, **({"masks": masks[0]} if masks else {})}
         mine = [owner == place for place in range(len(targets))]
-        return pixels, [{name: part.as_subclass(Tensor)[those] for name, part in moved.items()} for those in mine]
+        split = [{name: part.as_subclass(Tensor)[those] for name, part in moved.items()} for those in mine]
+        return pixels, cast(list[Target], split)
