@@ -177,7 +177,7 @@ def test_a_coco_folder_goes_the_same_way_as_the_stand_in(tmp_path, monkeypatch):
     assert {file.name for file in (folder / "plots").iterdir()} >= {"precision_recall.png", "detections.png"}
     archive = build(NAME, "1.0", tmp_path / "artifacts", tmp_path / "store", tmp_path / "keys", "quick")
     with zipfile.ZipFile(archive) as mar:
-        assert {"models/faster_rcnn.py", "models/parts/masks.py", "handlers/run_lengths.py"} <= set(mar.namelist())
+        assert {"models/parts/two_stage.py", "models/parts/masks.py", "handlers/run_lengths.py"} <= set(mar.namelist())
     (reply,) = Worker(folder).ask(Ask({"body": picture(size=(300, 200)), "threshold": b"0"}))
     assert {found["label"] for found in reply.json["objects"]} <= {"person", "stop sign", "toothbrush"}
     assert all(found["mask"]["size"] == [200, 300] for found in reply.json["objects"])
