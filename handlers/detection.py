@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
 
-from handlers.codecs.image import png, read_pixels
 from handlers.codecs.letterbox import Letterboxed
-from handlers.display import scaled
 from handlers.errors import BadRequest
 from handlers.replies import NUMBER, STRING, array, schema
 from handlers.row import Row
@@ -63,14 +62,18 @@ def chosen(found: Sequence[Mapping[str, Any]], item: Item, target: str | None, l
     return dict(those[item.place])
 
 
-def annotated(file: bytes, found: Sequence[Mapping[str, Any]]) -> bytes:
-    """PNG bytes of the image with the boxes, labels and scores of the reply's objects."""
-    image, scale = scaled(read_pixels(file, 3))  # (3, H, W)
-    boxes = torch.tensor([one["box"] for one in found]).view(-1, 4) * scale
-    names = [f"{one['label']} {one['score']:.2f}" for one in found]
+def alone(found: Detections, place: int) -> Detections:
+    """The object at `place`, as if nothing else had been found."""
+    return cast(Detections, {name: part[place : place + 1] for name, part in dict[str, Any](found).items()})
+
+
+def boxed(image: Tensor, found: Sequence[Mapping[str, Any]], scale: float) -> Tensor:
+    """The image with the boxes, labels and scores of the reply's objects, `scale` times as large."""
     if not found:
-        return png(image)
-    return png(draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True))
+        return image
+    boxes = torch.tensor([one["box"] for one in found]) * scale
+    names = [f"{one['label']} {one['score']:.2f}" for one in found]
+    return draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True)
 
 
 def _share(row: Row) -> float:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,13 +12,14 @@ from torchvision.ops import box_iou
 
 from handlers import codecs
 from handlers.base import Reply, TaskHandler
-from handlers.codecs.image import image_bytes
+from handlers.codecs.image import image_bytes, png, read_pixels
 from handlers.codecs.letterbox import LetterboxCodec
-from handlers.detection import OBJECT, Item, annotated, chosen, objects
+from handlers.detection import OBJECT, Item, alone, boxed, chosen, objects
+from handlers.display import scaled
 from handlers.heatmap import heatmap
 from handlers.replies import BASE64, STRING, Answer, array, schema, upload
 from handlers.row import Row
-from models.parts.detection import Detector
+from models.parts.detection import Detections, Detector
 
 
 class ObjectDetection(TaskHandler[Item]):
@@ -46,29 +47,46 @@ class ObjectDetection(TaskHandler[Item]):
         return self.codec.normalize(torch.stack([item.image.pixels for item in items]))  # (N, 3, S, S)
 
     def encode(self, output: Tensor, item: Item) -> Reply:
-        found = self._found(output, item)
+        (found,) = self.network.detections(output.unsqueeze(0))
+        objects = self.named(found, item)
         if item.as_png:
-            return Answer(annotated(item.file, found), content_type="image/png")
-        return {"objects": found}
+            return Answer(self.picture(found, objects, item), content_type="image/png")
+        return {"objects": objects}
 
     def explain(self, item: Item, target: str | None) -> Reply:
         batch = self.collate([item])
         with torch.inference_mode():
-            about = chosen(self._found(self.forward(batch)[0], item), item, target, self.labels)
-            weights = self._occluded(batch, item.image.to_square(torch.tensor([about["box"]])), about["label"])
+            (found,) = self.network.detections(self.forward(batch)[0].unsqueeze(0))
+            objects = self.named(found, item)
+            about = chosen(objects, item, target, self.labels)
+            weights = self._occluded(batch, alone(found, objects.index(about)))
         picture = heatmap(item.image.content(item.image.pixels), item.image.content(weights))
         if item.as_png:
             return Answer(picture, content_type="image/png")
         return {"target": about, "heatmap": base64.b64encode(picture).decode()}
 
-    def _occluded(self, batch: Tensor, box: Tensor, label: str) -> Tensor:
-        """batch: (1, 3, S, S), box: (1, 4) -> (S, S), positive where covering takes from the score of the object."""
+    def named(self, found: Detections, item: Item) -> list[dict[str, Any]]:
+        """What was found, best first, as far as the caller wants to know: the members of the reply."""
+        return objects(found, item, self.labels)
+
+    def picture(self, found: Detections, objects: Sequence[Mapping[str, Any]], item: Item) -> bytes:
+        """The image as a PNG, with `objects`, the first of those that were found."""
+        del found
+        image, scale = scaled(read_pixels(item.file, 3))  # (3, H, W)
+        return png(boxed(image, objects, scale))
+
+    def overlaps(self, found: Detections, about: Detections) -> Tensor:
+        """How far each object that was found, (M,), is where the one in `about` is: 0 to 1."""
+        return box_iou(found["boxes"], about["boxes"]).squeeze(1)
+
+    def _occluded(self, batch: Tensor, about: Detections) -> Tensor:
+        """batch: (1, 3, S, S), about: one object -> (S, S), positive where covering takes from the score of it."""
 
         def score(images: Tensor) -> Tensor:
             likest = []
             for one in self.network.detections(self.run(images)):
-                same = one["labels"] == self.labels.index(label)
-                likest.append((box_iou(one["boxes"], box).squeeze(1) * one["scores"] * same).amax())
+                same = one["labels"] == about["labels"]
+                likest.append((self.overlaps(one, about) * one["scores"] * same).amax())
             return torch.stack(likest)  # (N,)
 
         stride = max(1, batch.shape[-1] // (self.card["serving"]["explain_steps"] + 1))
@@ -80,7 +98,3 @@ class ObjectDetection(TaskHandler[Item]):
             perturbations_per_eval=self.card["serving"]["batch_size"],
         )
         return weights[0, 0]  # alike in all channels, which are covered together
-
-    def _found(self, output: Tensor, item: Item) -> list[dict[str, Any]]:
-        (found,) = self.network.detections(output.unsqueeze(0))
-        return objects(found, item, self.labels)

@@ -1,82 +1,23 @@
 """Faster R-CNN: one network proposes where objects may be, a second looks at each proposal and says what it is."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, box_area
+from torchvision.ops import box_area
 
 from models.card import Card, Recipe, Serving
-from models.parts.conv import Trunk
-from models.parts.detection import Detections, Detector, Target
+from models.parts.detection import Detections
+from models.parts.two_stage import TwoStage
 
 
-class FasterRCNN(Detector):
-    """torchvision's parts on a small trunk, any of which a subclass may exchange by giving its own to `__init__`:
-
-    trunk: (N, 3, S, S) -> a list of maps of strides 4, 8, 16, 32, with `widths` channels;
-    neck:  a dict of such maps by name -> the same with CHANNELS each (a feature pyramid);
-    head:  (proposals, CHANNELS, POOL, POOL), what RoI align cuts out -> (proposals, FEATURES).
+class FasterRCNN(TwoStage):
+    """`forward` ends with what is said of each proposal; NMS, which takes no weights, is left to `detections`.
 
     Its convolutions do not fold, for the same reason that it is not exported.
     """
 
-    CHANNELS, POOL, FEATURES = 48, 7, 128
-    PROPOSALS = 48  # an image that go into the second stage
-    SCALES = (0.15, 0.28, 0.5)  # of S: sides of the anchors on the maps of strides 8, 16 and 32
-    RATIOS = (0.5, 1.0, 2.0, 4.0)  # height to width
-
-    def __init__(
-        self,
-        num_classes: int = 20,
-        size: int = 128,
-        trunk: Trunk | None = None,
-        neck: nn.Module | None = None,
-        head: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        self.size = size
-        self.classes = 1 + num_classes  # background first
-        self.trunk = trunk or Trunk((32, 64, 96, 128))
-        self.neck = neck or FeaturePyramidNetwork(list(self.trunk.widths), self.CHANNELS)
-        anchors = AnchorGenerator(tuple((round(size * scale),) for scale in self.SCALES), (self.RATIOS,) * 3)
-        self.rpn = RegionProposalNetwork(
-            anchors,
-            RPNHead(self.CHANNELS, len(self.RATIOS)),
-            fg_iou_thresh=0.6,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=64,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 200, "testing": 200},
-            post_nms_top_n={"training": 100, "testing": self.PROPOSALS},
-            nms_thresh=0.7,
-        )
-        self.roi_heads = RoIHeads(
-            MultiScaleRoIAlign(["0", "1", "2", "3"], self.POOL, sampling_ratio=1, canonical_scale=size // 2),
-            head or TwoMLPHead(self.CHANNELS * self.POOL**2, self.FEATURES),
-            FastRCNNPredictor(self.FEATURES, self.classes),
-            fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5,
-            batch_size_per_image=32,
-            positive_fraction=0.25,
-            bbox_reg_weights=None,
-            score_thresh=0.0,
-            nms_thresh=0.5,
-            detections_per_img=100,
-        )
-
     def forward(self, images: Tensor) -> Tensor:
-        sizes, features = self._features(images)
-        with self._learning(False):
-            proposals, _ = self.rpn(ImageList(images, sizes), _but_first(features))
+        sizes, features, proposals = self.proposed(images)
         boxes = [pad(some, (0, 0, 0, self.PROPOSALS - len(some))) for some in proposals]  # of no size, where it lacks
         pooled = self.roi_heads.box_head(self.roi_heads.box_roi_pool(features, boxes, sizes))
         parts = [torch.cat(boxes), *self.roi_heads.box_predictor(pooled)]  # box, logits, offsets for each class
@@ -91,37 +32,6 @@ class FasterRCNN(Detector):
             scores = logits.softmax(dim=-1) * (box_area(proposals) > 0).unsqueeze(1)
             found.append(self.best(boxes[:, 1:], scores[:, 1:]))
         return found
-
-    def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
-        sizes, features = self._features(images)
-        counted = [{"boxes": target["boxes"], "labels": target["labels"] + 1} for target in targets]
-        with self._learning(True):
-            proposals, first = self.rpn(ImageList(images, sizes), _but_first(features), counted)
-            _, second = self.roi_heads(features, proposals, sizes, counted)
-        return {name.removeprefix("loss_"): part for name, part in {**first, **second}.items()}
-
-    def _features(self, images: Tensor) -> tuple[list[tuple[int, int]], dict[str, Tensor]]:
-        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        maps: dict[str, Tensor] = self.neck({str(place): one for place, one in enumerate(self.trunk(images))})
-        return sizes, maps
-
-    @contextmanager
-    def _learning(self, on: bool) -> Iterator[None]:
-        """torchvision's stages give losses or answers by their mode; validation wants both, whatever the trunk's is."""
-        stages: list[Any] = [self.rpn, self.roi_heads]
-        before = [stage.training for stage in stages]
-        try:
-            for stage in stages:
-                stage.train(on)
-            yield
-        finally:
-            for stage, mode in zip(stages, before, strict=True):
-                stage.train(mode)
-
-
-def _but_first(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Proposals come from strides 8 on: the finest map has most of the places, and few objects are as small."""
-    return {name: one for name, one in features.items() if name != "0"}
 
 
 CARD = Card(

@@ -22,11 +22,12 @@ from training import fit
 from training.detection import BoxAugment, average_precision
 
 NAMES = [name for name in models.names() if models.find(name).task == "object_detection"]
+DETECTORS = NAMES + [name for name in models.names() if models.find(name).task == "instance_segmentation"]
 EXPLAIN = {"explain": "True"}
 PNG = {"accept": "image/png"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_threshold_and_top_limit_the_objects_which_are_in_order_and_within_the_image(worker, name):
     (everything,) = worker(name).ask(Ask({"body": picture(size=(300, 100)), "threshold": b"0"}))
     scores = [found["score"] for found in everything.json["objects"]]
@@ -45,7 +46,7 @@ def test_threshold_and_top_limit_the_objects_which_are_in_order_and_within_the_i
     assert (none.status, none.json["objects"]) == (200, [])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_a_picture_comes_for_the_asking_and_is_of_a_size_to_look_at(worker, name):
     for size, shown in (((48, 32), (256, 171)), ((600, 400), (600, 400)), ((3000, 1500), (1024, 512))):
         fields = {"body": picture(size=size), **ALL}
@@ -55,7 +56,7 @@ def test_a_picture_comes_for_the_asking_and_is_of_a_size_to_look_at(worker, name
         assert with_boxes.body != without.body
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_explanations_are_about_the_object_that_was_asked_for(worker, name):
     (reply,) = worker(name).ask(Ask({"body": picture(), "threshold": b"0"}))
     found = reply.json["objects"]
@@ -71,7 +72,7 @@ def test_explanations_are_about_the_object_that_was_asked_for(worker, name):
     assert bare.content_type == "image/png"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_there_is_no_explanation_of_what_was_not_found(worker, name):
     cases = (({"threshold": b"1"}, "image"), ({"threshold": b"0", "object": b"999"}, "object"))
     for options, field in cases:
@@ -90,7 +91,8 @@ def test_covering_the_pixels_that_a_box_rests_on_is_what_counts(worker, monkeypa
 
     monkeypatch.setattr(handler, "run", lambda images: images[:, :, 80:112, 80:112].mean(dim=(1, 2, 3)).sigmoid())
     monkeypatch.setattr(handler.network, "detections", look)
-    weights = handler._occluded(torch.full((1, 3, 128, 128), 2.0), box, "7")
+    about = {"boxes": box, "labels": torch.tensor([7]), "scores": torch.tensor([0.9])}
+    weights = handler._occluded(torch.full((1, 3, 128, 128), 2.0), about)
     inside = weights[84:108, 84:108]
     assert inside.min() > 0
     assert weights[:64].abs().max() == 0

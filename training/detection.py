@@ -1,13 +1,13 @@
 """What the tasks with boxes share: mean average precision, random changes that move boxes along, and pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision.transforms import InterpolationMode, v2
-from torchvision.tv_tensors import BoundingBoxes
+from torchvision.tv_tensors import BoundingBoxes, Mask
 from torchvision.utils import draw_bounding_boxes
 
 from models.parts.detection import Target
@@ -36,16 +36,24 @@ def average_precision(
     """
     metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True, extended_summary=True)
     metric.warn_on_many_detections = False
-    places = {label: place for place, label in enumerate(labels)}
     for truth, reply in zip(truths, replies, strict=True):
-        found = reply["objects"]
-        detections = _tensors([one["box"] for one in found], [places[one["label"]] for one in found])
-        wanted = _tensors(truth["boxes"], [places[label] for label in truth["labels"]])
-        metric.update(
-            [{**detections, "scores": torch.tensor([one["score"] for one in found])}],
-            [{**wanted, "iscrowd": torch.tensor(truth["difficult"], dtype=torch.int64)}],
-        )
+        wanted, found = classes_and_boxes(truth, reply, labels)
+        metric.update([found], [wanted])
     return dict(metric.compute())
+
+
+def classes_and_boxes(
+    truth: Mapping[str, Any], reply: Mapping[str, Any], labels: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(wanted, found) of one image as the metric takes them."""
+    places = {label: place for place, label in enumerate(labels)}
+    objects = reply["objects"]
+    wanted = _tensors(truth["boxes"], [places[label] for label in truth["labels"]])
+    found = _tensors([one["box"] for one in objects], [places[one["label"]] for one in objects])
+    return (
+        {**wanted, "iscrowd": torch.tensor(truth["difficult"], dtype=torch.int64)},
+        {**found, "scores": torch.tensor([one["score"] for one in objects])},
+    )
 
 
 def _tensors(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> dict[str, Tensor]:
@@ -55,13 +63,21 @@ def _tensors(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> dict[st
     }
 
 
+def labels_in(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The classes that are there or were said to be, sorted."""
+    said = (one["label"] for reply in replies for one in reply["objects"])
+    return sorted({*said, *(label for truth in truths for label in truth["labels"])})
+
+
 def drawn(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
     """(3, H, W) of uint8 with the boxes (M, 4) and a name at each."""
     return draw_bounding_boxes(pixels, boxes, list(names), colors="red") if len(boxes) else pixels
 
 
 class BoxAugment:
-    """The named transforms on batches (N, 3, S, S) of uint8, boxes moved along; `few` images share a draw of each."""
+    """The named transforms on batches (N, 3, S, S) of uint8, boxes moved along, and masks where there are some; `few`
+    images share a draw of each.
+    """
 
     def __init__(self, names: Sequence[str], fill: Sequence[float]) -> None:
         known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ("color", "gray", "invert")}
@@ -70,7 +86,7 @@ class BoxAugment:
             translate=(0.15, 0.15),
             scale=(0.8, 1.25),
             interpolation=InterpolationMode.BILINEAR,
-            fill=[round(255 * channel) for channel in fill],
+            fill={"others": [round(255 * channel) for channel in fill], Mask: 0},
         )
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"no augmentation {', '.join(unknown)} of boxes; there are: {', '.join(known)}")
@@ -78,7 +94,7 @@ class BoxAugment:
             [
                 *(known[name] for name in names),
                 v2.ClampBoundingBoxes(),
-                v2.SanitizeBoundingBoxes(SMALLEST, labels_getter=lambda inputs: inputs[2:]),
+                v2.SanitizeBoundingBoxes(SMALLEST, labels_getter=lambda inputs: inputs[2:4]),
             ]
         )
 
@@ -97,7 +113,9 @@ class BoxAugment:
         boxes, labels = (torch.cat([one[name] for one in targets]) for name in ("boxes", "labels"))
         canvas = (pixels.shape[-2], pixels.shape[-1])
         held = BoundingBoxes(boxes, format="XYXY", canvas_size=canvas)
-        pixels, held, labels, owner = self.transform(pixels, held, labels, owner.to(labels.device))
-        plain = held.as_subclass(Tensor)
+        masks = [Mask(torch.cat([one["masks"] for one in targets]))] if "masks" in targets[0] else []
+        pixels, held, labels, owner, *masks = self.transform(pixels, held, labels, owner.to(labels.device), *masks)
+        moved = {"boxes": held, "labels": labels, **({"masks": masks[0]} if masks else {})}
         mine = [owner == place for place in range(len(targets))]
-        return pixels, [{"boxes": plain[those], "labels": labels[those]} for those in mine]
+        split = [{name: part.as_subclass(Tensor)[those] for name, part in moved.items()} for those in mine]
+        return pixels, cast(list[Target], split)

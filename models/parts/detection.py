@@ -1,7 +1,7 @@
 """What every detector can do, so that handler, training and explanations need not know which it is."""
 
 from abc import ABC, abstractmethod
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
@@ -11,16 +11,23 @@ OVERLAP = 0.45  # IoU from which on the worse of two boxes of a class goes
 
 
 class Target(TypedDict):
-    """The objects of one image, boxes as x1, y1, x2, y2 in pixels of the square: (M, 4) of float32, (M,) of int64."""
+    """The objects of one image, boxes as x1, y1, x2, y2 in pixels of the square: (M, 4) of float32, (M,) of int64.
+
+    Where instances are segmented, `masks` are (M, S, S) of uint8: 1 where the object is.
+    """
 
     boxes: Tensor
     labels: Tensor
+    masks: NotRequired[Tensor]
 
 
 class Detections(Target):
-    """The same with scores, (M,) in 0..1, best first."""
+    """The same with scores, (M,) in 0..1, best first. `shapes` are what a network knows of masks: (M, K, K) in 0..1,
+    how sure it is that the object is in each of K x K cells of its box (models/parts/masks.py lays them out).
+    """
 
     scores: Tensor
+    shapes: NotRequired[Tensor]
 
 
 class Detector(nn.Module, ABC):

@@ -12,11 +12,11 @@ from torchmetrics import Metric
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from handlers.codecs.letterbox import LetterboxCodec
-from models.parts.detection import Detector, Target
+from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
+from models.parts.detection import Detections, Detector, Target
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
-from training.detection import MAP50, BoxAugment, average_precision, drawn
+from training.detection import MAP50, BoxAugment, average_precision, drawn, labels_in
 from training.requests import Request
 from training.task import Task
 
@@ -43,12 +43,14 @@ class ObjectDetection(Task):
 
     def encode(self, split: Split) -> Examples:
         images = [self.codec.letterbox(file) for file in split.inputs]
-        targets = []
-        for image, target in zip(images, split.targets, strict=True):
-            easy = ~torch.tensor(target["difficult"], dtype=torch.bool)
-            boxes = image.to_square(torch.tensor(target["boxes"], dtype=torch.float32).view(-1, 4))
-            targets.append({"boxes": boxes[easy], "labels": torch.tensor(target["labels"], dtype=torch.int64)[easy]})
+        targets = [self.target(image, target) for image, target in zip(images, split.targets, strict=True)]
         return Examples(torch.stack([image.pixels for image in images]), targets)
+
+    def target(self, image: Letterboxed, target: Mapping[str, Any]) -> Target:
+        """What is to be learned of an image, in its square: all but the difficult objects."""
+        easy = ~torch.tensor(target["difficult"], dtype=torch.bool)
+        boxes = image.to_square(torch.tensor(target["boxes"], dtype=torch.float32).view(-1, 4))
+        return {"boxes": boxes[easy], "labels": torch.tensor(target["labels"], dtype=torch.int64)[easy]}
 
     def new_metric(self) -> Metric:
         return MAP50()
@@ -72,10 +74,14 @@ class ObjectDetection(Task):
 
     def validation_step(self, batch: tuple[Tensor, list[Target]], _: int) -> None:
         images, targets = batch
-        self.metric.update(self.detector.detections(self.network(images).float()), targets)
+        self.metric.update(self.found(self.network(images).float()), targets)
         loss = torch.stack(list(self.detector.losses(images, targets).values())).sum()
         self.log("loss/validation", loss, batch_size=len(targets), sync_dist=True)
         self.log(f"{self.METRIC}/validation", self.metric, prog_bar=True, batch_size=len(targets))
+
+    def found(self, raw: Tensor) -> Sequence[Detections]:
+        """What the network gave, as the metric of validation takes it."""
+        return self.detector.detections(raw)
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[Request]:
@@ -93,12 +99,17 @@ class ObjectDetection(Task):
         found = average_precision(truths, replies, labels_in(truths, replies))
         return {name: float(found[name]) for name in ("map_50", "map")}
 
+    @staticmethod
+    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
+        """The average precision of each class and its curve, among others."""
+        return average_precision(truths, replies, labels)
+
     def report(
         self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """The average precision of each class, its curve at IoU 0.5, and a picture of what was found."""
         labels = labels_in(truths, replies)
-        found = average_precision(truths, replies, labels)
+        found = self.figures(truths, replies, labels)
         figure = Figure((6, 5), layout="constrained")
         axes = figure.subplots()
         curves = found["precision"][0, :, :, 0, -1]  # at the first IoU, objects of any size: (101, classes)
@@ -117,9 +128,7 @@ class ObjectDetection(Task):
             return
         pixels, targets = self.augment(*self.train_examples[list(range(min(GRID, len(self.train_examples))))])
         names = [[self.data.labels[number] for number in target["labels"].tolist()] for target in targets]
-        pictures = [
-            drawn(image, target["boxes"], some) for image, target, some in zip(pixels, targets, names, strict=True)
-        ]
+        pictures = [self.drawn(*one) for one in zip(pixels, targets, names, strict=True)]
         self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
 
     def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
@@ -128,12 +137,14 @@ class ObjectDetection(Task):
         for file, reply in zip(split.inputs[:GRID], replies, strict=False):
             image = self.codec.letterbox(file)
             sure = [one for one in reply["objects"] if one["score"] >= 0.5]
-            boxes = image.to_square(torch.tensor([one["box"] for one in sure]).view(-1, 4))
-            pictures.append(drawn(image.pixels, boxes, [one["label"] for one in sure]))
+            pictures.append(self.drawn(image.pixels, self.squared(image, sure), [one["label"] for one in sure]))
         return make_grid(pictures, nrow=4)
 
+    def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
+        """Objects of a reply in the square of their image."""
+        boxes = image.to_square(torch.tensor([one["box"] for one in objects]).view(-1, 4))
+        return {"boxes": boxes, "labels": torch.tensor([self.data.labels.index(one["label"]) for one in objects])}
 
-def labels_in(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The classes that are there or were said to be, sorted."""
-    said = (one["label"] for reply in replies for one in reply["objects"])
-    return sorted({*said, *(label for truth in truths for label in truth["labels"])})
+    def drawn(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
+        """(3, S, S) of uint8 with the objects, a name at each."""
+        return drawn(pixels, target["boxes"], names)

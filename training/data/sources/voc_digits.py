@@ -1,5 +1,6 @@
 """Digits on photographs as Pascal VOC has them: boxes in XML, and masks of the classes as palette PNGs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,19 +32,35 @@ Pixels = NDArray[np.uint8]
 
 @dataclass
 class Scene:
-    """An image (S, S, 3), its mask (S, S) and its objects as (label, (x1, y1, x2, y2)), the last pixels outside."""
+    """An image (S, S, 3), its mask (S, S), its objects as (label, (x1, y1, x2, y2)), the last pixels outside, and the
+    pixels of each (S, S).
+    """
 
     image: Pixels
     mask: Pixels
     objects: list[tuple[int, tuple[int, ...]]]
+    instances: list[NDArray[np.bool_]]
 
 
 def write(folder: Path) -> None:
     """Write VOCdevkit/VOC2007 with JPEGImages, Annotations, SegmentationClass and ImageSets."""
-    random = np.random.default_rng(0)
     root = folder / "VOCdevkit" / "VOC2007"
     for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (root / name).mkdir(parents=True)
+    stems: dict[str, list[str]] = {}
+    for number, (split, one) in enumerate(scenes(), start=1):
+        stem = f"{number:06}"
+        stems.setdefault(split, []).append(stem)
+        save(one, stem, root)
+    stems["trainval"] = stems["train"] + stems["val"]
+    for split, members in stems.items():
+        for task in ("Main", "Segmentation"):
+            (root / "ImageSets" / task / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in members))
+
+
+def scenes() -> Iterator[tuple[str, Scene]]:
+    """The images of each split with the split's name: always the same ones."""
+    random = np.random.default_rng(0)
     (images, labels), (test_images, test_labels) = digits()
     held = len(images) // 8  # of the training digits, for val
     pools = {
@@ -51,18 +68,10 @@ def write(folder: Path) -> None:
         "val": (images[:held], labels[:held], mnist_m.TRAIN_PHOTOS),
         "test": (test_images, test_labels, mnist_m.TEST_PHOTOS),
     }
-    stems: dict[str, list[str]] = {}
-    first = 1
     for split, (some, their_labels, files) in pools.items():
         photos = [Image.open(file).convert("RGB") for file in files]
-        stems[split] = [f"{number:06}" for number in range(first, first + COUNTS[split])]
-        first += COUNTS[split]
-        for stem in stems[split]:
-            save(scene(some, their_labels, photos, random), stem, root)
-    stems["trainval"] = stems["train"] + stems["val"]
-    for split, members in stems.items():
-        for task in ("Main", "Segmentation"):
-            (root / "ImageSets" / task / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in members))
+        for _ in range(COUNTS[split]):
+            yield split, scene(some, their_labels, photos, random)
 
 
 def scene(images: Pixels, labels: Pixels, photos: list[Image.Image], random: np.random.Generator) -> Scene:
@@ -71,7 +80,7 @@ def scene(images: Pixels, labels: Pixels, photos: list[Image.Image], random: np.
     side = int(random.integers(SIZE, min(photo.size) + 1))
     left, top = (int(random.integers(whole - side + 1)) for whole in photo.size)
     patch = photo.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-    made = Scene(np.array(patch), np.zeros((SIZE, SIZE), dtype=np.uint8), [])
+    made = Scene(np.array(patch), np.zeros((SIZE, SIZE), dtype=np.uint8), [], [])
     for place in random.integers(len(images), size=random.integers(1, MOST + 1)):
         paste(made, images[place], int(labels[place]), random)
     return made
@@ -96,6 +105,9 @@ def paste(scene: Scene, digit: Pixels, label: int, random: np.random.Generator) 
     mask[alpha >= OPAQUE] = label + 1
     box = (x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1)
     scene.objects.append((label, tuple(map(int, box))))
+    instance = np.zeros_like(scene.mask, dtype=bool)
+    instance[window] = alpha >= OPAQUE
+    scene.instances.append(instance)
 
 
 def colour(ground: float, random: np.random.Generator) -> NDArray[np.int64]:
