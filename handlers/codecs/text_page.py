@@ -27,6 +27,12 @@ class Page:
         height, width = self.pixels.shape[1:]
         return height // CELL, width // CELL
 
+    def as_sent(self, box: Sequence[float]) -> list[float]:
+        """A box on these pixels, x1, y1, x2, y2, in pixels of the image as sent, and within it."""
+        height, width = self.pixels.shape[1:]
+        corners = zip(box, (width, height) * 2, self.scale * 2, strict=True)
+        return [round(min(max(corner, 0.0), most) * scale, 1) for corner, most, scale in corners]
+
 
 @dataclass(frozen=True)
 class TextPageCodec:
