@@ -3,8 +3,10 @@
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # without I, O, S, V, Z
 LENGTH = 18
 # What a reader takes for each other; where the standard leaves a letter out, only the digit can be meant.
-ALIKE = ("0DQ", "8B3", "6G5", "1L7T", "4A", "CG", "KX", "UJ", "EF", "PR", "MN", "Y7")
+ALIKE = ("0DQ", "8B", "6G", "1L", "4A", "KX", "UJ", "EF", "PR", "MN")
 MEANT = str.maketrans("IOSVZ", "105U2")
+AREA = slice(2, 8)  # six digits for where it is registered
+DIGITS = str.maketrans("ABDGLQ", "480610")
 
 
 def check_character(body: str) -> str:
@@ -22,6 +24,7 @@ def corrected(text: str) -> str | None:
     one like it. As it is, too, where there are none or several; None for what is not of the form of a code.
     """
     code = text.upper().translate(MEANT)
+    code = code[: AREA.start] + code[AREA].translate(DIGITS) + code[AREA.stop :]
     if len(code) != LENGTH or not set(code) <= set(ALPHABET):
         return None
     if is_valid(code):
@@ -29,6 +32,7 @@ def corrected(text: str) -> str | None:
     changed = {
         code[:place] + other + code[place + 1 :]
         for place, one in enumerate(code)
+        if place not in range(LENGTH)[AREA]
         for group in ALIKE
         if one in group
         for other in group

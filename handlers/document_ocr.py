@@ -58,17 +58,16 @@ class DocumentOcr(ImageTaskHandler[Page]):
         if item.as_png:
             return Answer(pages.annotated(item.input, [line.box for line in output]), content_type="image/png")
         fields = invoices.nested(self._fields(output))
-        return {"fields": fields, "lines": [self._named(line, item.input) for line in output]}
+        return {"fields": fields, "lines": [line.named(item.input) for line in output]}
 
     def explain(self, item: Item[Page], target: str | None) -> Reply:
         line = self._asked(item, target)
         ink = self.codec.line.normalize(line.ink.unsqueeze(0)).to(self.device)  # (1, 1, height, W)
-        network = self.network.reader
         with torch.no_grad():
-            logits = network(ink)[0]
-        score = paths.score(network, logits, 0, len(logits) - 1)
+            logits = self.network.reader(ink)[0]
+        score = paths.score(self.network.reader, logits, 0, len(logits) - 1)
         reply = self.attributed(255 - line.ink.T.unsqueeze(0), ink, 1 / 255, score, item.as_png)
-        named = {"field": target, "score": round(line.score, 6), **self._named(line, item.input)}
+        named = {"field": target, "score": round(line.score, 6), **line.named(item.input)}
         return reply if isinstance(reply, Answer) else {"target": named, **reply}
 
     def _asked(self, item: Item[Page], target: str | None) -> pages.ReadLine:
@@ -85,7 +84,3 @@ class DocumentOcr(ImageTaskHandler[Page]):
 
     def _fields(self, lines: Sequence[pages.ReadLine]) -> invoices.Found:
         return invoices.fields([line.reading.text for line in lines], [line.box for line in lines])
-
-    def _named(self, line: pages.ReadLine, page: Page) -> dict[str, Any]:
-        said = {"text": line.reading.text, "confidence": round(line.reading.confidence, 6)}
-        return {"box": page.as_sent(line.box), **said}

@@ -49,7 +49,7 @@ class Form:
 
     @cached_property
     def heads(self) -> Mapping[str, Line]:
-        """The heads of a table's columns by their labels, from the left to the right, without any that is not in the row."""
+        """The heads of a table's columns by their labels, from the left to the right; those of another row left out."""
         if not self._heads:
             return {}
         row = statistics.median(line.y for line in self._heads)

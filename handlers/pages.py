@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,11 @@ class ReadLine:
     score: float
     ink: Tensor
     reading: Reading
+
+    def named(self, page: Page) -> dict[str, Any]:
+        """What a reply says of it; the box in pixels of the image as sent."""
+        confidence = round(self.reading.confidence, 6)
+        return {"box": page.as_sent(self.box), "text": self.reading.text, "confidence": confidence}
 
 
 def find(proposals: Tensor) -> list[list[Line]]:

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 import models
 from archive import export
@@ -11,7 +10,10 @@ from tests import tasks
 from tests.worker import untrained
 
 # Networks that stay in PyTorch, and why.
-EAGER_ONLY = {"faster_rcnn": "how many proposals are left of thousands depends on what is in the image"}
+EAGER_ONLY = {
+    "faster_rcnn": "how many proposals are left of thousands depends on what is in the image",
+    "invoice": "how many lines there are to read depends on what is on the page",
+}
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,8 @@ class Sheet:
 
     def wrapped(self, text: str, width: float) -> list[str]:
         """The text in pieces that fit into so many pixels."""
+        if not text or self.strip(text, VALUE, self.em).width <= width:
+            return [text]
         pieces = [""]
         for one in text:
             if pieces[-1] and self.strip(pieces[-1] + one, VALUE, self.em).width > width:

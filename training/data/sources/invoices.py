@@ -15,8 +15,8 @@ from training.data.sources.text_lines import jpeg
 
 ORIGIN = (
     "drawn pages, 1280 pixels wide: the form of a Chinese electronic VAT invoice, scanned a little askew, with "
-    "companies, goods and sums that are made up of jieba's words, and add up; beside each its fields and lines. No word "
-    "of a name and no long number is in both splits"
+    "companies, goods and sums that are made up, and add up; beside each its fields and lines. No word of a name and "
+    "no long number is in both splits"
 )
 NOTE = (
     "All invoices are drawn, none is real, and all have one form, without a cipher area or a seal. The fonts are those "
