@@ -14,25 +14,22 @@ from handlers.codecs.text_page import Page, together
 from handlers.errors import BadRequest
 from handlers.fast import Eager
 from handlers.image_task import ImageTaskHandler, Item
-from handlers.proposals import best
 from handlers.replies import BASE64, NUMBER, STRING, Answer, array, schema
 from handlers.row import Row
 
 LINE = {"box": array(NUMBER), "text": STRING, "confidence": NUMBER}
+LINES = array(schema(**LINE))
 
 
 class DocumentOcr(ImageTaskHandler[Page]):
-    """Outputs are the lines of a page. Boxes are x1, y1, x2, y2 in pixels of the image as sent; a field that was not
-    found is null.
+    """Outputs are the lines of a page, boxes in pixels of the image as sent. A field that was not found is null.
 
     Explains, from blank paper on, what speaks for the reading of the line in which the field `target` stands, such as
     total or items.0.name (its first line); without a target that of the total, otherwise of the line that the detector
     is most sure of, or of what comes closest to one. `score` is the detector's.
     """
 
-    REPLY: ClassVar[Mapping[str, Any]] = schema(
-        model=STRING, version=STRING, fields=invoices.SCHEMA, lines=array(schema(**LINE))
-    )
+    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, fields=invoices.SCHEMA, lines=LINES)
     EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, target=schema(score=NUMBER, **LINE), convergence_delta=NUMBER, heatmap=BASE64
     )
@@ -57,8 +54,8 @@ class DocumentOcr(ImageTaskHandler[Page]):
     def encode(self, output: Sequence[pages.ReadLine], item: Item[Page]) -> Reply:
         if item.as_png:
             return Answer(pages.annotated(item.input, [line.box for line in output]), content_type="image/png")
-        fields = invoices.nested(self._fields(output))
-        return {"fields": fields, "lines": [line.named(item.input) for line in output]}
+        lines = [line.named(item.input) for line in output]
+        return {"fields": invoices.nested(pages.fields(output)), "lines": lines}
 
     def explain(self, item: Item[Page], target: str | None) -> Reply:
         line = self._asked(item, target)
@@ -73,14 +70,9 @@ class DocumentOcr(ImageTaskHandler[Page]):
     def _asked(self, item: Item[Page], target: str | None) -> pages.ReadLine:
         batch = self.collate([item])
         with torch.no_grad():
-            proposals = self.run(batch)
-            (found,) = pages.find(proposals)
-            (lines,) = pages.read(self.codec, batch, [found or [best(proposals[0])]], self.reader)
-        fields = self._fields(lines if found else [])
+            (lines,) = pages.read(self.codec, batch, pages.find(self.run(batch), closest=True), self.reader)
+        fields = pages.fields(lines)
         if target is not None and target not in fields:
             raise BadRequest("target", f"not a field that was found; those are: {', '.join(fields) or 'none'}")
         field = fields.get(target or "total")
         return lines[field.places[0]] if field else max(lines, key=lambda line: line.score)
-
-    def _fields(self, lines: Sequence[pages.ReadLine]) -> invoices.Found:
-        return invoices.fields([line.reading.text for line in lines], [line.box for line in lines])

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
 
+from handlers import invoices
 from handlers.codecs.image import png
 from handlers.codecs.invoice import Box, InvoiceCodec
 from handlers.codecs.text_line import Reading
-from handlers.codecs.text_page import Page
-from handlers.proposals import Line, lines
+from handlers.codecs.text_page import Page, unpadded
+from handlers.proposals import Line, best, lines
 
 REACH = 20  # pixels: the proposals of a line touch, and cells of a table may stand close to each other
 
@@ -32,9 +33,12 @@ class ReadLine:
         return {"box": page.as_sent(self.box), "text": self.reading.text, "confidence": confidence}
 
 
-def find(proposals: Tensor) -> list[list[Line]]:
-    """The lines of each page, from the top to the bottom; none where a number is not finite."""
-    return [lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
+def find(proposals: Tensor, closest: bool = False) -> list[list[Line]]:
+    """The lines of each page, from the top to the bottom; none where a number is not finite. With `closest` a page
+    without any has the one proposal that comes closest.
+    """
+    found = [lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
+    return [its or ([best(output)] if closest else []) for its, output in zip(found, proposals, strict=True)]
 
 
 def read(
@@ -42,8 +46,8 @@ def read(
 ) -> list[list[ReadLine] | Tensor]:
     """The lines of each page of the batch, (N, 1, H, W), read; in their place the logits of one that are not finite."""
     inks = [
-        [codec.ink(pixels, line.box) for line in found]
-        for pixels, found in zip((batch * 255).round().to(torch.uint8).cpu(), pages, strict=True)
+        [codec.ink(pixels, line.box) for pixels in [unpadded(page)] for line in found]
+        for page, found in zip((batch * 255).round().to(torch.uint8).cpu(), pages, strict=True)
     ]
     logits = iter(codec.logits([ink for cut in inks for ink in cut], network))
     results: list[list[ReadLine] | Tensor] = []
@@ -56,6 +60,11 @@ def read(
         else:
             results.append(strange)
     return results
+
+
+def fields(read: Sequence[ReadLine]) -> invoices.Found:
+    """What the lines of one page say."""
+    return invoices.fields([line.reading.text for line in read], [line.box for line in read])
 
 
 def annotated(page: Page, boxes: Sequence[Box]) -> bytes:

@@ -15,7 +15,6 @@ from handlers.codecs.text_page import TextPageCodec
 ROUND = (4.0, 3.0)  # pixels of paper around a line, across and down: boxes are tight
 TOGETHER = 16  # lines that are read at once
 
-PAD = 0  # of pages: their own pixels are above it
 Box = tuple[float, float, float, float]
 
 
@@ -37,10 +36,8 @@ class InvoiceCodec:
         return TextLineCodec(self.alphabet, self.height, self.max_width)
 
     def ink(self, pixels: Tensor, box: Box) -> Tensor:
-        """The line in its box on a page, (1, H, W) of uint8 that may be padded, with a little paper around it, as
-        (W, height) of uint8.
-        """
-        height, width = (int((pixels[0] != PAD).any(dim=side).sum()) for side in (1, 0))
+        """The line in its box on a page, (1, H, W) of uint8, with a little paper around it, as (W, height) of uint8."""
+        height, width = pixels.shape[1:]
         x1, y1 = (max(0, min(int(box[side] - ROUND[side]), (width, height)[side] - 1)) for side in (0, 1))
         x2, y2 = (min(int(box[2 + side] + ROUND[side]) + 1, (width, height)[side]) for side in (0, 1))
         return self.line.ink_of(Image.fromarray(pixels[0, y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)].numpy()))

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from handlers.codecs.image import open_image
 
+PAD = 0  # of pages: their own pixels are above it
 CELL = 16  # pixels: how wide a proposal is, and how far apart the network's cells are
 
 
@@ -51,6 +52,12 @@ class TextPageCodec:
     def normalize(self, pixels: Tensor) -> Tensor:
         """(..., H, W) of uint8 -> the same shape of float32 in 0..1."""
         return pixels / 255
+
+
+def unpadded(page: Tensor) -> Tensor:
+    """A page (1, H, W) out of a batch, as it was before."""
+    own = page[0] != PAD
+    return page[:, : int(own.any(dim=1).sum()), : int(own.any(dim=0).sum())]
 
 
 def together(pages: Sequence[Tensor]) -> Tensor:
