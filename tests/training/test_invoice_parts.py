@@ -1,10 +1,12 @@
 """What each part of the invoice network learns from, and where it begins."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -64,6 +66,7 @@ def test_a_classifier_is_spread_over_a_larger_alphabet():
 
 def test_training_begins_with_what_ctpn_and_crnn_know(elsewhere):
     card = models.find("invoice")
+    recipe = replace(card.recipe, batch_size=4)
     with pytest.raises(LookupError, match="make train MODEL=crnn"):
         beginnings.alphabet()
     torch.manual_seed(1)
@@ -74,9 +77,13 @@ def test_training_begins_with_what_ctpn_and_crnn_know(elsewhere):
         save_file(network.state_dict(), folder / "model.safetensors")
         artifacts.write_json({}, folder / artifacts.CARD)
     codecs.save(TextLineCodec("01x", 32, 1024), artifacts.folder_of("crnn", beginnings.VERSION))
-    task = DocumentOcr(card, card.recipe, Dataset(split(), split(1), split(1)))
+    task = DocumentOcr(card, recipe, Dataset(split(), split(1), split(1)))
     assert task.codec.alphabet == ".01x￥"
     assert torch.equal(task.network.detector.head.weight, networks["ctpn"].head.weight)
-    own, learned = task.network.reader.classifier.weight, networks["crnn"].classifier.weight
+    before = {name: weight.clone() for name, weight in task.network.named_parameters()}
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    Trainer(fast_dev_run=2, use_distributed_sampler=False, enable_model_summary=False, **options).fit(task)
+    assert [name for name, weight in task.network.named_parameters() if torch.equal(weight, before[name])] == []
+    own, learned = before["reader.classifier.weight"], networks["crnn"].classifier.weight
     assert torch.equal(own[[0, 2, 3, 4]], learned)
     assert not torch.equal(own[1], own[5])

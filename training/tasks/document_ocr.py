@@ -1,6 +1,6 @@
 """Images of invoices -> their lines and their fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from handlers.codecs.invoice import InvoiceCodec
+from models.card import Card, Recipe
 from training import beginnings, document_scores, invoice_parts, text_losses
 from training.batches import Batches, Examples, loader
 from training.data.dataset import Dataset, Split
 from training.requests import Request
 from training.task import Task
 from training.tasks.text_recognition import PathErrorRate
-
-Batch = dict[str, tuple[Tensor, Any]]
 
 
 class DocumentOcr(Task):
@@ -28,6 +27,10 @@ class DocumentOcr(Task):
     METRIC = "character_error_rate"
     MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
     codec: InvoiceCodec
+
+    def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
+        super().__init__(card, recipe, data)
+        beginnings.begin(self.network, self.codec.alphabet)
 
     def prepare(self) -> None:
         texts = {line["text"] for truth in self.data.train.targets for line in truth["lines"]}
@@ -40,7 +43,6 @@ class DocumentOcr(Task):
         return invoice_parts.lines(self.codec, split, np.random.default_rng(self.recipe.seed))
 
     def new_metric(self) -> Metric:
-        beginnings.begin(self.network, self.codec.alphabet)
         return PathErrorRate(self.codec.line)
 
     def loss(self, outputs: Tensor, targets: Sequence[str]) -> Tensor:
@@ -52,16 +54,14 @@ class DocumentOcr(Task):
         return {"lines": super().train_dataloader(), "tiles": loader(self.tiles, batches, pinned=self.on_gpu)}
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        if not isinstance(batch, dict):  # validation
-            return self._normalized({"lines": batch}, dataloader_idx)["lines"]
-        return self._normalized(batch, dataloader_idx)
-
-    def _normalized(self, batch: Batch, _: int) -> Batch:
+        del dataloader_idx
+        if not isinstance(batch, dict):  # lines alone, to validate
+            return self._normalized(batch, self.codec.line.normalize)
         ways = {"lines": self.codec.line.normalize, "tiles": self.codec.page.normalize}
-        return {
-            part: (ways[part](inputs).contiguous(memory_format=self.MEMORY_FORMAT), targets)
-            for part, (inputs, targets) in batch.items()
-        }
+        return {part: self._normalized(pair, ways[part]) for part, pair in batch.items()}
+
+    def _normalized(self, batch: tuple[Tensor, Any], way: Callable[[Tensor], Tensor]) -> tuple[Tensor, Any]:
+        return way(batch[0]).contiguous(memory_format=self.MEMORY_FORMAT), batch[1]
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         (lines, texts), (tiles, proposals) = batch["lines"], batch["tiles"]
