@@ -58,8 +58,11 @@ def quantity(text: str) -> str | None:
 
 
 def rate(text: str) -> str | None:
-    found = text.translate(DIGITS)
-    return found if re.fullmatch(r"\d{1,2}(\.\d+)?%|免税|不征税", found) else None
+    """A single character behind the digits can only be a per cent sign, however it was read."""
+    if text in ("免税", "不征税"):
+        return text
+    found = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)[^\d.]", text.translate(DIGITS))
+    return f"{found[1]}%" if found else None
 
 
 def in_words(text: str) -> str | None:

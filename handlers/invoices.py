@@ -108,7 +108,7 @@ def table(form: Form, top: float, end: float) -> Found:
             items.append({})
         for label, line in cells.items() if items else ():
             items[-1].setdefault(label, []).append(line)
-    found = {}
+    found: Found = {}
     for number, item in enumerate(items):
         for name, (label, value) in ITEM.items():
             found |= cell(f"items.{number}.{name}", item.get(label, []), value)

@@ -15,6 +15,7 @@ from handlers.codecs.text_line import Reading
 from handlers.codecs.text_page import Page, unpadded
 from handlers.proposals import Line, best, lines
 
+SCORE = 0.25  # of proposals, at least: scores that are learned by focal loss are modest, and a form has little else
 REACH = 20  # pixels: the proposals of a line touch, and cells of a table may stand close to each other
 
 
@@ -37,7 +38,7 @@ def find(proposals: Tensor, closest: bool = False) -> list[list[Line]]:
     """The lines of each page, from the top to the bottom; none where a number is not finite. With `closest` a page
     without any has the one proposal that comes closest.
     """
-    found = [lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
+    found = [lines(output, REACH, SCORE) if output.isfinite().all() else [] for output in proposals]
     return [its or ([best(output)] if closest else []) for its, output in zip(found, proposals, strict=True)]
 
 

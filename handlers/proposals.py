@@ -41,11 +41,11 @@ def proposals(output: Tensor) -> Tensor:
     return torch.stack([x1, middle - half, x2, middle + half], dim=3)
 
 
-def lines(output: Tensor, reach: float = REACH) -> list[Line]:
-    """The network's (rows, columns, 10, 4) -> lines, from the top to the bottom."""
+def lines(output: Tensor, reach: float = REACH, least: float = SCORE) -> list[Line]:
+    """The network's (rows, columns, 10, 4) -> lines, from the top to the bottom, of proposals that score `least`."""
     scores = output[..., 0].sigmoid().flatten()
     boxes, ends = proposals(output).flatten(0, 2), output[..., 3].flatten()
-    places = (scores >= SCORE).nonzero().squeeze(1)
+    places = (scores >= least).nonzero().squeeze(1)
     places = places[nms(boxes[places], scores[places], OVERLAP)]
     found = []
     for chain in chains(boxes[places], reach):

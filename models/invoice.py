@@ -28,7 +28,7 @@ CARD = Card(
     network=Invoice,
     data="invoices",
     input={"max_side": 1280, "height": 32, "max_width": 1024},
-    recipe=Recipe(epochs=1, batch_size=16, lr=1e-3, schedule="one_cycle", weight_decay=1e-2, precision="bf16"),
+    recipe=Recipe(epochs=3, batch_size=16, lr=1e-3, schedule="one_cycle", weight_decay=1e-2, precision="bf16"),
     serving=Serving(batch_size=2, channels_last=True, explain_steps=8, response_timeout=60),
     floor={"fields_exact": 0.95},
     anchor="none public: sets of invoices are private",

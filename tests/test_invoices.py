@@ -153,7 +153,9 @@ def test_labels_may_be_misread_by_a_character_but_not_taken_for_each_other():
         ("quantity", "一", None),
         ("rate", "13%", "13%"),
         ("rate", "免税", "免税"),
+        ("rate", "9以", "9%"),  # nothing else can stand there
         ("rate", "13", None),
+        ("rate", "13%x", None),
         ("in_words", "⊗壹佰元整", "壹佰元整"),
         ("in_words", "一百元", None),
         ("kind", "深圳电子发票(普通发票)", "电子发票（普通发票）"),

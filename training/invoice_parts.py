@@ -16,7 +16,7 @@ from training.anchors import examples
 from training.batches import Examples
 from training.data.dataset import Split
 
-TILE = (512, 320)  # pixels of a page, across and down: a tenth of what a whole page costs
+TILE = (384, 256)  # pixels of a page, across and down: a tenth of what a whole page costs
 TILES = 2  # of each page
 OFTEN = 8  # times that a text is read: labels are the same on all pages
 JITTER = (4.0, 3.0)  # pixels that a line is cut wider or narrower by, at most, across and down: as boxes are found
