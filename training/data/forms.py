@@ -23,9 +23,12 @@ HEAD = (("发票代码", "invoice_code"), ("发票号码", "invoice_number"), ("
 PITCH = 32  # pixels from line to line
 
 
-def date(iso: str) -> str:
-    year, month, day = iso.split("-")
-    return f"{year}年{month}月{day}日"
+def printed(key: str, value: str) -> str:
+    """As the form has it: dates in words, check codes in groups."""
+    if key == "date":
+        year, month, day = value.split("-")
+        return f"{year}年{month}月{day}日"
+    return " ".join(re.findall(".{5}", value)) if key == "check_code" else value
 
 
 def draw(
@@ -43,8 +46,7 @@ def draw(
     sheet.put(title, WIDTH / 2 - 60, 60, align=0.5, dark=FORM, em=em * 1.5)
     sheet.labelled("机器编号：", fields["machine_number"], LEFT, 130, LEFT + 150)
     for row, (label, key) in enumerate(HEAD):
-        value = fields[key]
-        value = {"date": date, "check_code": lambda code: " ".join(re.findall(".{5}", code))}.get(key, str)(value)
+        value = printed(key, fields[key])
         sheet.labelled(f"{label}：", value, 860, 45 + PITCH * row, 970)
     party(sheet, "购买方", fields["buyer"], 180)
     table(sheet, fields, names, top, bottom)
