@@ -69,8 +69,7 @@ def fields(texts: Sequence[str], boxes: Sequence[Box]) -> Found:
     """The fields that were found by their path, such as items.0.amount; boxes are x1, y1, x2, y2."""
     form = Form(texts, boxes, LABELS, [label for label, _ in ITEM.values()])
     titles = [line for line in form.lines if values.kind(line.text) is not None]
-    found = cell("kind", titles[:1], values.kind)
-    found |= labelled(form, HEAD) | labelled(form, TOTALS)
+    found = cell("kind", titles[:1], values.kind) | labelled(form, HEAD) | labelled(form, TOTALS)
     tops = [head.y for head in form.heads.values()]
     total = form.labelled(TOTALS["total_in_words"][0]) or form.labelled(TOTALS["total"][0])
     ends = tops if total is None else [total.y]
@@ -101,9 +100,9 @@ def table(form: Form, top: float, end: float) -> Found:
     last = form.labelled(SUM, top, end)
     end = end if last is None else last.y
     items: list[dict[str, list[Line]]] = []
-    for row in form.rows(line for line in form.lines if top < line.y < end):
-        cells = {str(form.column(line)): line for line in row if not form.level(line.y, top)}
-        cells = {label: line for label, line in cells.items() if not form.level(line.y, end)}
+    between = [line for line in form.lines if top < line.y < end]
+    for row in form.rows(line for line in between if not form.level(line.y, top) and not form.level(line.y, end)):
+        cells = {str(form.column(line)): line for line in row}
         if NUMBERS & cells.keys():
             items.append({})
         for label, line in cells.items() if items else ():
