@@ -71,6 +71,7 @@ class DocumentOcr(ImageTaskHandler[Page]):
         batch = self.collate([item])
         with torch.no_grad():
             (lines,) = pages.read(self.codec, batch, pages.find(self.run(batch), closest=True), self.reader)
+        assert isinstance(lines, list), "the network's output is not finite"
         fields = pages.fields(lines)
         if target is not None and target not in fields:
             raise BadRequest("target", f"not a field that was found; those are: {', '.join(fields) or 'none'}")

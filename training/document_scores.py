@@ -71,7 +71,7 @@ def read(truths: Truths, replies: Truths) -> Iterator[tuple[str, str]]:
 def details(truths: Truths, replies: Truths) -> dict[str, Any]:
     """For the card: the accuracy of each field, the commonest mistakes, and some fields that are wrong."""
     right: defaultdict[str, list[bool]] = defaultdict(list)
-    wrong = []
+    wrong: list[dict[str, Any]] = []
     for name, truth, said in compared(truths, replies):
         right[name].append(truth == said)
         if truth != said and len(wrong) < readings.MOST:

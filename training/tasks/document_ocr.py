@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from handlers.codecs.invoice import InvoiceCodec
 from models.card import Card, Recipe
+from models.invoice import Invoice
 from training import beginnings, document_scores, invoice_parts, text_losses
 from training.batches import Batches, Examples, loader
 from training.data.dataset import Dataset, Split
@@ -27,6 +28,7 @@ class DocumentOcr(Task):
     METRIC = "character_error_rate"
     MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
     codec: InvoiceCodec
+    network: Invoice
 
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__(card, recipe, data)
