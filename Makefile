@@ -22,6 +22,9 @@ OURS      := $(PACKAGES) benchmarks tests
 REASON     = $(if $(WHY),--why "$(WHY)")
 # "3 of 7"
 position   = $(shell printf '%s\n' $(NAMES) | grep -nx $(1) | cut -d: -f1) of $(words $(NAMES))
+# Those that invoice's training begins with, as long as they are not there. Only what was asked for gets PRESET and DATA.
+BEGINNINGS := $(filter-out $(wildcard artifacts/*/1.0/card.json),$(patsubst %,artifacts/%/1.0/card.json,ctpn crnn))
+asked       = $(if $(filter $(1),$(NAMES)),$(2),$(3))
 # Given any of these, training is asked to look again at what is there; it knows by itself what is up to date.
 AGAIN     := $(if $(DATA)$(filter command line environment,$(origin PRESET)),FORCE)
 
@@ -63,7 +66,10 @@ data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 train: $(TRAINED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
 
 artifacts/%/$(VERSION)/card.json: models/%.py $(AGAIN) | $(INSTALLED)
-	$(PY) -m training train $* --version $(VERSION) --preset $(PRESET) $(DATA:%=--data %) --position "$(call position,$*)" $(FLAGS)
+	$(PY) -m training train $* --version $(VERSION) --preset $(call asked,$*,$(PRESET),full) \
+	    $(call asked,$*,$(DATA:%=--data %)) --position "$(call position,$*)" $(FLAGS)
+
+artifacts/invoice/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(BEGINNINGS))
 
 models/%.py:
 	@echo "There is no model $*. There are: $(ALL)"; exit 1

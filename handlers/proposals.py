@@ -41,14 +41,14 @@ def proposals(output: Tensor) -> Tensor:
     return torch.stack([x1, middle - half, x2, middle + half], dim=3)
 
 
-def lines(output: Tensor) -> list[Line]:
-    """The network's (rows, columns, 10, 4) -> lines, from the top to the bottom."""
+def lines(output: Tensor, reach: float = REACH, least: float = SCORE) -> list[Line]:
+    """The network's (rows, columns, 10, 4) -> lines, from the top to the bottom, of proposals that score `least`."""
     scores = output[..., 0].sigmoid().flatten()
     boxes, ends = proposals(output).flatten(0, 2), output[..., 3].flatten()
-    places = (scores >= SCORE).nonzero().squeeze(1)
+    places = (scores >= least).nonzero().squeeze(1)
     places = places[nms(boxes[places], scores[places], OVERLAP)]
     found = []
-    for chain in chains(boxes[places]):
+    for chain in chains(boxes[places], reach):
         chosen = places[chain]
         first, last = chosen[0], chosen[-1]
         left, right = (
@@ -67,18 +67,18 @@ def best(output: Tensor) -> Line:
     return Line((x1, y1, x2, y2), float(output[..., 0].flatten()[place].sigmoid()), place.unsqueeze(0))
 
 
-def chains(boxes: Tensor) -> list[list[int]]:
+def chains(boxes: Tensor, reach: float = REACH) -> list[list[int]]:
     """(K, 4) -> the places of the boxes of each line, from left to right.
 
     Two boxes are neighbours when each is the nearest to the other, one looking forward, the other backward, among
-    those within REACH that are ALIKE.
+    those within `reach` that are ALIKE.
     """
     x, y1, y2 = boxes[:, 0], boxes[:, 1], boxes[:, 3]
     shared = torch.minimum(y2[:, None], y2) - torch.maximum(y1[:, None], y1)
     height = y2 - y1
     shorter, taller = torch.minimum(height[:, None], height), torch.maximum(height[:, None], height)
     gap = x - x[:, None]  # (K, K): from the row's box to the column's
-    fits = (gap > 0) & (gap <= REACH) & (shared >= ALIKE * shorter) & (shorter >= ALIKE * taller)
+    fits = (gap > 0) & (gap <= reach) & (shared >= ALIKE * shorter) & (shorter >= ALIKE * taller)
     distance = torch.where(fits, gap - shared / taller, torch.inf)  # of two as near, the one that is more alike
     following: dict[int, int] = {}
     if len(boxes):

@@ -74,7 +74,4 @@ class TextDetection(ImageTaskHandler[Page]):
         return found[place]
 
     def _named(self, line: Line, page: Page) -> dict[str, Any]:
-        height, width = page.pixels.shape[1:]
-        corners = zip(line.box, (width, height) * 2, page.scale * 2, strict=True)
-        box = [round(min(max(corner, 0.0), most) * scale, 1) for corner, most, scale in corners]
-        return {"box": box, "score": round(line.score, 6)}
+        return {"box": page.as_sent(line.box), "score": round(line.score, 6)}

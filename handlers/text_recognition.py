@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from handlers import codecs
+from handlers import codecs, paths
 from handlers.base import Reply
 from handlers.codecs.image import image_bytes
 from handlers.codecs.text_line import Reading, TextLineCodec
@@ -62,14 +62,7 @@ class TextRecognition(ImageTaskHandler[Tensor]):
         with torch.no_grad():
             logits = self.network(batch)[0]  # (T, classes)
         first, last, named = self._asked(self.codec.read(logits.cpu()), target, len(logits))
-        frames = torch.arange(first, last + 1, device=self.device)
-        classes = logits.argmax(dim=1)[frames]
-
-        def score(lines: Tensor) -> Tensor:
-            """The logarithm of what these frames give to these classes: (N, 1, H, W) -> (N,)."""
-            log_probabilities: Tensor = self.network(lines).log_softmax(dim=2)
-            return log_probabilities[:, frames, classes].sum(dim=1)
-
+        score = paths.score(self.network, logits, first, last)
         # Blank paper, not padding: its frames could say something.
         reply = self.attributed(255 - item.input.T.unsqueeze(0), batch, 1 / 255, score, item.as_png)
         return reply if isinstance(reply, Answer) else {"target": named, **reply}

@@ -1,10 +1,13 @@
 """What CTPN should say of a page whose lines are known."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from handlers.codecs.text_page import CELL
+from handlers.codecs.text_page import CELL, TextPageCodec, together
 from handlers.proposals import FAR, anchors
+from training.batches import Examples
 
 UNCERTAIN = -1  # anchors that are neither text nor clearly not: the loss leaves them out
 TEXT, OTHER = 0.7, 0.5  # vertical IoU with a line, from which on an anchor is text, below which it is not
@@ -38,3 +41,14 @@ def targets(boxes: Tensor, rows: int, columns: int) -> Tensor:
         end = (nearer - centre) / CELL
         wanted[..., 3][text] = torch.where(end.abs() <= FAR, end, torch.nan)[text]
     return wanted.view(columns, rows, -1, 4).transpose(0, 1).contiguous()
+
+
+def examples(codec: TextPageCodec, files: Sequence[bytes], boxes: Sequence[Sequence[Sequence[float]]]) -> Examples:
+    """Pages in memory as (N, 1, H, W) of uint8, smaller ones padded, and what should be said of each."""
+    pages = [codec.page(file) for file in files]
+    rows, columns = (max(page.cells[side] for page in pages) for side in (0, 1))
+    wanted = [
+        targets(torch.tensor(lines).reshape(-1, 4) / torch.tensor(page.scale * 2), rows, columns)
+        for page, lines in zip(pages, boxes, strict=True)
+    ]
+    return Examples(together([page.pixels for page in pages]), torch.stack(wanted))

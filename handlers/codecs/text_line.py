@@ -67,10 +67,13 @@ class TextLineCodec:
         return torch.tensor([self._number_of[one] for one in text if one in self._number_of], dtype=torch.int64)
 
     def ink(self, data: bytes) -> Tensor:
-        """The bytes of an image file -> (W, height) of uint8, W a multiple of STRIDE, QUIET columns at either end:
-        from 1, paper, to 255, ink, so that 0 is left for padding.
+        """The bytes of an image file -> what `ink_of` makes of the image."""
+        return self.ink_of(open_image(data).convert("L"))
+
+    def ink_of(self, image: Image.Image) -> Tensor:
+        """A grey image -> (W, height) of uint8, W a multiple of STRIDE, QUIET columns at either end: from 1, paper, to
+        255, ink, so that 0 is left for padding.
         """
-        image = open_image(data).convert("L")
         width = STRIDE * round(image.width * self.height / image.height / STRIDE)
         image = image.resize((min(max(width, NARROWEST), self.max_width), self.height), Image.Resampling.BILINEAR)
         pixels = np.asarray(ImageOps.autocontrast(image, cutoff=1))  # (height, W)

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from handlers.codecs.image import open_image
 
+PAD = 0  # of pages: their own pixels are above it
 CELL = 16  # pixels: how wide a proposal is, and how far apart the network's cells are
 
 
@@ -26,6 +27,12 @@ class Page:
         """Rows and columns of the network's output that are this page's; what is beyond is padding."""
         height, width = self.pixels.shape[1:]
         return height // CELL, width // CELL
+
+    def as_sent(self, box: Sequence[float]) -> list[float]:
+        """A box on these pixels, x1, y1, x2, y2, in pixels of the image as sent, and within it."""
+        height, width = self.pixels.shape[1:]
+        corners = zip(box, (width, height) * 2, self.scale * 2, strict=True)
+        return [round(min(max(corner, 0.0), most) * scale, 1) for corner, most, scale in corners]
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,12 @@ class TextPageCodec:
     def normalize(self, pixels: Tensor) -> Tensor:
         """(..., H, W) of uint8 -> the same shape of float32 in 0..1."""
         return pixels / 255
+
+
+def unpadded(page: Tensor) -> Tensor:
+    """A page (1, H, W) out of a batch, as it was before."""
+    own = page[0] != PAD
+    return page[:, : int(own.any(dim=1).sum()), : int(own.any(dim=0).sum())]
 
 
 def together(pages: Sequence[Tensor]) -> Tensor:

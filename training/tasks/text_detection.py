@@ -6,19 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import smooth_l1_loss
 from torchmetrics import Metric
 from torchmetrics.classification import BinaryF1Score
-from torchvision.ops import sigmoid_focal_loss
 
-from handlers.codecs.text_page import TextPageCodec, together
-from training import anchors, found_lines
+from handlers.codecs.text_page import TextPageCodec
+from training import anchors, found_lines, text_losses
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
 from training.requests import Request
 from training.task import Task
-
-SIDES = 2.0  # weight of the ends of lines in the loss, as in the paper
 
 
 class ProposalF1(BinaryF1Score):
@@ -39,14 +35,7 @@ class TextDetection(Task):
         self.codec = TextPageCodec(**self.card.input)
 
     def encode(self, split: Split) -> Examples:
-        pages = [self.codec.page(file) for file in split.inputs]
-        pixels = together([page.pixels for page in pages])
-        rows, columns = (max(page.cells[side] for page in pages) for side in (0, 1))
-        targets = [
-            anchors.targets(torch.tensor(boxes).reshape(-1, 4) / torch.tensor(page.scale * 2), rows, columns)
-            for page, boxes in zip(pages, split.targets, strict=True)
-        ]
-        return Examples(pixels, torch.stack(targets))
+        return anchors.examples(self.codec, split.inputs, split.targets)
 
     def inputs(self, batch: Tensor) -> Tensor:
         return self.codec.normalize(batch)
@@ -55,15 +44,7 @@ class TextDetection(Task):
         return ProposalF1(ignore_index=anchors.UNCERTAIN)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Focal loss of the scores, and smooth L1 of heights, offsets and ends where there are any, all a mean over
-        the proposals that are text.
-        """
-        wanted = targets[..., 0]
-        sure, text, ends = wanted != anchors.UNCERTAIN, wanted == 1, targets[..., 3].isfinite()
-        scores = sigmoid_focal_loss(outputs[..., 0][sure], wanted[sure], alpha=0.5, reduction="sum")
-        places = smooth_l1_loss(outputs[..., 1:3][text], targets[..., 1:3][text], reduction="sum", beta=0.1)
-        sides = smooth_l1_loss(outputs[..., 3][ends], targets[..., 3][ends], reduction="sum", beta=0.1)
-        return (scores + places + SIDES * sides) / text.sum().clamp(min=1)
+        return text_losses.proposals(outputs, targets)
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[Request]:

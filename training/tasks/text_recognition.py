@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.text import char_error_rate
 from torchmetrics.text import CharErrorRate
 
-from handlers.codecs.text_line import BLANK, TextLineCodec
-from training import readings
+from handlers.codecs.text_line import TextLineCodec
+from training import readings, text_losses
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
 from training.requests import Request
@@ -52,15 +52,7 @@ class TextRecognition(Task):
         return PathErrorRate(self.codec)
 
     def loss(self, outputs: Tensor, targets: Sequence[str]) -> Tensor:
-        """CTC, a mean over characters and lines. Frames of padding say blank for certain: they need no lengths."""
-        numbers = [self.codec.numbers(text) for text in targets]
-        log_probabilities = outputs.log_softmax(dim=2).transpose(0, 1)  # (T, N, classes)
-        frames = torch.full((len(numbers),), len(log_probabilities))
-        lengths = torch.tensor([len(text) for text in numbers])
-        # A line with more characters than frames has no path at all: it counts nothing, not infinity.
-        return nn.functional.ctc_loss(
-            log_probabilities, torch.cat(numbers).to(outputs.device), frames, lengths, BLANK, zero_infinity=True
-        )
+        return text_losses.ctc(outputs, targets, self.codec)
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[Request]:
