@@ -29,7 +29,7 @@ class Recipe:
     they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
     With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32.
 
-    `pretrained` names a file of training/pretrained/: all but the network's last layer, `classifier`, starts there, is
+    `pretrained` names a file of training/pretrained/: all but the network's last module starts there, is
     left alone for `frozen_epochs`, and then learns at `backbone_lr` times `lr`.
     """
 
