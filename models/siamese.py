@@ -43,11 +43,15 @@ CARD = Card(
     network=Siamese,
     data="orl_faces",
     input={"size": 96, "channels": 1},
-    # 5 batches an epoch, each of 12 people with 4 pictures; training/faces.py makes new people out of them.
+    # 5 batches an epoch, each of 12 people with 4 pictures; training/faces.py makes new people out of them. The
+    # backbone stays frozen: in cross-validation over the people not tested on, learning all of it gained nothing.
     recipe=Recipe(
         epochs=20, batch_size=48, lr=1e-3, weight_decay=1e-2, pretrained="efficientnet_lite0", frozen_epochs=20
     ),
     serving=Serving(batch_size=8, explain_steps=16),
+    # Depth, contrast and recipe were chosen by the equal error rate of other splits of the people who are not tested
+    # on (20 to learn from, 10 left out). In the gallery the best of a person's several pictures counts; there, and for
+    # the nearest neighbour, plain pixels do well, too, so alike in pose are these faces: see the card's baselines.
     floor={"nearest_neighbour": 0.98, "gallery_equal_error_rate": 0.05, "equal_error_rate": 0.05},
     anchor="99.6 % verification accuracy on LFW (FaceNet)",
     source="Schroff et al., arXiv:1503.03832: triplets with a margin and semi-hard mining; the network of "
