@@ -33,7 +33,7 @@ class Recipe:
     With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32. With no epochs the
     weights stay those of `pretrained`.
 
-    `pretrained` names a file of training/pretrained/: all but the network's last layer, `classifier`, starts there, is
+    `pretrained` names a file of training/pretrained/: all but the network's last module starts there, is
     left alone for `frozen_epochs`, and then learns at `backbone_lr` times `lr`.
     """
 

@@ -6,12 +6,11 @@ from torch import nn
 
 from models.card import Recipe
 
-HEAD = "classifier"  # what the last layer of every classifier is called
-
 
 def parts(network: nn.Module) -> tuple[list[nn.Module], nn.Module]:
-    """The backbone's modules, and the last layer."""
-    return [module for name, module in network.named_children() if name != HEAD], network.get_submodule(HEAD)
+    """The backbone's modules, and the head: the module that comes last."""
+    *backbone, head = network.children()
+    return backbone, head
 
 
 def groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

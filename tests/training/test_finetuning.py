@@ -37,6 +37,18 @@ def test_weights_of_another_architecture_are_refused():
         pretrained.load(models.find("lenet").network(), "efficientnet_lite0")
 
 
+def test_a_network_may_be_the_beginning_of_the_pretrained_one():
+    network = models.find("siamese").network()
+    fresh = network.embedding[1].weight.clone()
+    pretrained.load(network, "efficientnet_lite0")
+    loaded = list(network.features.state_dict().values())
+    for own, theirs in zip(loaded, efficientnet_lite0.state_dict().values(), strict=False):
+        assert torch.equal(own, theirs)
+    assert torch.equal(network.embedding[1].weight, fresh)
+    backbone, head = finetuning.parts(network)
+    assert (backbone, head) == ([network.features], network.embedding)
+
+
 def test_a_frozen_backbone_keeps_every_number_while_the_last_layer_learns(card, small):
     card("finetuned", epochs=1, batch_size=64)
     trained = weights_of(fit.train("finetuned", "frozen"))

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import BinaryEER
 
 from handlers.codecs.face import FaceCodec
+from models.card import Card, Recipe
 from training import verification
 from training.augment import Augment
 from training.batches import Batches, Examples, loader
@@ -23,8 +24,10 @@ from training.faces import made_up
 from training.requests import Request
 from training.task import Task
 from training.triplets import PeopleBatches, semi_hard
+from training.whitening import whitening
 
 MARGIN = 0.2  # of squared distances, as in FaceNet
+AT_ONCE = 64  # pictures in memory with all their maps
 VALIDATED = 128  # pictures whose triplets make up the loss in validation
 
 
@@ -35,6 +38,21 @@ class FaceVerification(Task):
     METRIC = "equal_error_rate"
     MEMORY_FORMAT = torch.channels_last
     codec: FaceCodec
+
+    def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
+        super().__init__(card, recipe, data)
+        self.whiten()
+
+    def whiten(self) -> None:
+        """Where the triplets begin: the linear layer that makes each one's own pictures as alike as it can, at once."""
+        network: Any = self.network.eval()
+        faces, people = self.train_examples[list(range(len(self.train_examples)))]
+        with torch.inference_mode():
+            x = self.codec.normalize(faces)
+            seen = torch.cat([network.described(few) for few in torch.cat([x, x.flip(-1)]).split(AT_ONCE)])
+            weight, bias = whitening(seen, people.repeat(2))
+        network.embedding.load_state_dict({"weight": weight, "bias": bias})
+        network.train()
 
     def prepare(self) -> None:
         if self.recipe.patience is not None:
