@@ -33,8 +33,9 @@ class Recipe:
     With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32. With no epochs the
     weights stay those of `pretrained`.
 
-    `pretrained` names a file of training/pretrained/: all but the network's last module starts there, is
-    left alone for `frozen_epochs`, and then learns at `backbone_lr` times `lr`.
+    `pretrained` names a file of training/pretrained/: the network's `features` start there, are left alone for
+    `frozen_epochs`, and then learn at `backbone_lr` times `lr`, but for the first `kept_layers`, which never do: their
+    maps are the largest, and edges are edges.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class Recipe:
     pretrained: str | None = None
     frozen_epochs: int = 0
     backbone_lr: float = 1.0
+    kept_layers: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,11 @@
 """FCN: a fully convolutional network scores every place of three maps, coarse to fine, and adds the scores up."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
 from models.card import Card, Recipe, Serving
 from models.parts.conv import conv_bn
+from models.parts.efficientnet import Maps
 from models.parts.segmentation import Segmenter
 
 
@@ -18,38 +17,27 @@ class FCN(Segmenter):
     """
 
     STRIDES = (32, 16, 8)
-    WIDTHS = (24, 48, 96, 160)
-    DEPTHS = (1, 2, 1)  # convolutions of a stage, after the one that halves
+    WIDTH = 96
 
     def __init__(self, num_classes: int = 21, stride: int = 8) -> None:
         super().__init__()
         if stride not in self.STRIDES:
             raise ValueError(f"no FCN-{stride}s; there are: {', '.join(f'{one}s' for one in self.STRIDES)}")
         self.stride = stride
-        first, *wider = self.WIDTHS
-        self.stem = nn.Sequential(  # (N, 3, S, S) -> (N, 24, S/4, S/4)
-            nn.Conv2d(3, first, kernel_size=7, stride=4, padding=3, bias=False), nn.BatchNorm2d(first), nn.ReLU()
-        )
-        self.stages = nn.ModuleList(  # to strides 8, 16, 32; one place sees 31, 111 and 207 pixels
-            nn.Sequential(conv_bn(before, width, 2), *(conv_bn(width, width) for _ in range(depth)))
-            for (before, width), depth in zip(pairwise(self.WIDTHS), self.DEPTHS, strict=True)
-        )
-        self.score = nn.ModuleList(nn.Conv2d(width, num_classes, kernel_size=1) for width in reversed(wider))
+        self.features = Maps()
+        coarsest_first = self.features.widths[:0:-1]  # of strides 32, 16 and 8
+        self.seen = nn.ModuleList(conv_bn(width, self.WIDTH) for width in coarsest_first)
+        self.score = nn.ModuleList(nn.Conv2d(self.WIDTH, num_classes, kernel_size=1) for _ in self.STRIDES)
         self.doublings = nn.ModuleList(doubling(num_classes) for _ in self.STRIDES[1:])
 
     def scores(self, images: Tensor) -> dict[int, Tensor]:
         """S is a multiple of 32."""
-        features = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            features = stage(features)
-            maps.append(features)  # (N, 48, S/8, S/8), (N, 96, S/16, S/16), (N, 160, S/32, S/32)
-        total = self.score[0](features)
-        found = {32: total}
-        for stride, finer, score, double in zip((16, 8), maps[1::-1], self.score[1:], self.doublings, strict=True):
+        maps = self.features(images)[:0:-1]  # (N, 192, S/32, S/32), (N, 112, S/16, S/16), (N, 40, S/8, S/8)
+        coarse, *finer = (score(seen(one)) for score, seen, one in zip(self.score, self.seen, maps, strict=True))
+        found = {32: coarse}
+        for stride, own, double in zip(self.STRIDES[1:], finer, self.doublings, strict=True):
             if stride >= self.stride:
-                total = double(total) + score(finer)  # (N, classes, S / stride, S / stride)
-                found[stride] = total
+                coarse = found[stride] = double(coarse) + own  # (N, classes, S / stride, S / stride)
         return found
 
 
@@ -69,9 +57,19 @@ CARD = Card(
     network=FCN,
     data="voc_digits",
     input={"size": 256, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=12, batch_size=8, lr=4e-3, weight_decay=5e-4, augment=("invert", "shift"), precision="bf16"),
+    recipe=Recipe(
+        epochs=5,
+        batch_size=8,
+        lr=2e-3,
+        weight_decay=5e-4,
+        augment=("invert", "shift"),
+        precision="bf16",
+        pretrained="efficientnet_lite0",
+        backbone_lr=0.3,
+        kept_layers=7,
+    ),
     serving=Serving(batch_size=8, channels_last=True, explain_steps=16),
     floor={"miou": 0.75, "gain_over_32s": 0.0},
     anchor="mIoU 63.6 (32s), 65.0 (16s), 65.5 (8s) on VOC11's validation part, VGG-16 pretrained",
-    source="Long et al., arXiv:1411.4038, with a small trunk, all three outputs trained at once",
+    source="Long et al., arXiv:1411.4038, all three outputs trained at once; ImageNet weights: Apache-2.0",
 )

@@ -18,19 +18,19 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict()
+        self.features = nn.ModuleDict()
         self.widths: dict[str, int] = {}
         channels = 3
         for block, widths in enumerate(BLOCKS, start=1):
             for place, width in enumerate(widths, start=1):
                 name = f"conv{block}_{place}"
-                self.layers[name] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
+                self.features[name] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
                 channels = self.widths[name] = width
         self.pool = nn.AvgPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
         maps: list[Tensor] = []  # (N, C, H / s, W / s), s being 1, 2, 4 and 8 in the four blocks
-        for name, layer in self.layers.items():
+        for name, layer in self.features.items():
             if name.endswith("_1") and maps:
                 x = self.pool(x)
             x = layer(x).relu()

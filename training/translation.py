@@ -62,5 +62,5 @@ def of_domain(data: Dataset, domain: int, classes: Sequence[str]) -> Dataset:
         picked = split.pick(places)
         return Split(picked.inputs, [classes.index(origin.name) for origin in picked.targets])
 
-    splits = {name: classified(getattr(data, name)) for name in ("train", "validation", "test")}
-    return Dataset(**splits, labels=tuple(classes))
+    train, validation, test = map(classified, (data.train, data.validation, data.test))
+    return Dataset(train, validation, test, labels=tuple(classes))

@@ -7,8 +7,8 @@ SHRINKAGE = 0.3  # of the covariance, towards equal variance in all directions: 
 
 
 def whitening(features: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
-    """features: (N, D), people: (N,) -> weight (D, D) and bias (D,) of the linear layer after which the mean is zero and
-    the covariance within people the identity: within-class covariance normalisation (Hatch et al. 2006), shrunk.
+    """features: (N, D), people: (N,) -> weight (D, D) and bias (D,) of the linear layer after which the mean is zero
+    and the covariance within people the identity: within-class covariance normalisation (Hatch et al. 2006), shrunk.
     """
     features = features.double()
     mean = features.mean(dim=0)

@@ -14,12 +14,13 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
 from models.parts.conv import Trunk
 from models.parts.detection import MOST, OVERLAP, Detector, Target
+from models.parts.efficientnet import Maps
 
 Sizes = list[tuple[int, int]]
 
 
 class TwoStage(Detector):
-    """torchvision's parts on a small trunk, any of which a subclass may exchange by giving its own to `__init__`:
+    """torchvision's parts on a pretrained trunk, any of which a subclass may exchange by giving its own to `__init__`:
 
     trunk: (N, 3, S, S) -> a list of maps of strides 4, 8, 16, 32, with `widths` channels;
     neck:  a dict of such maps by name -> the same with CHANNELS each (a feature pyramid);
@@ -36,15 +37,15 @@ class TwoStage(Detector):
         self,
         num_classes: int = 20,
         size: int = 128,
-        trunk: Trunk | None = None,
+        trunk: Maps | Trunk | None = None,
         neck: nn.Module | None = None,
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.size = size
         self.classes = 1 + num_classes  # background first
-        self.trunk = trunk or Trunk((32, 64, 96, 128))
-        self.neck = neck or FeaturePyramidNetwork(list(self.trunk.widths), self.CHANNELS)
+        self.features = trunk or Maps()
+        self.neck = neck or FeaturePyramidNetwork(list(self.features.widths), self.CHANNELS)
         anchors = AnchorGenerator(tuple((round(size * scale),) for scale in self.SCALES), (self.RATIOS,) * 3)
         self.rpn = RegionProposalNetwork(
             anchors,
@@ -92,7 +93,7 @@ class TwoStage(Detector):
 
     def _features(self, images: Tensor) -> tuple[Sizes, dict[str, Tensor]]:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        maps: dict[str, Tensor] = self.neck({str(place): one for place, one in enumerate(self.trunk(images))})
+        maps: dict[str, Tensor] = self.neck({str(place): one for place, one in enumerate(self.features(images))})
         return sizes, maps
 
     @contextmanager

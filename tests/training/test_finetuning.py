@@ -39,14 +39,12 @@ def test_weights_of_another_architecture_are_refused():
 
 def test_a_network_may_be_the_beginning_of_the_pretrained_one():
     network = models.find("siamese").network()
-    fresh = network.embedding[1].weight.clone()
+    fresh = network.embedding.weight.clone()
     pretrained.load(network, "efficientnet_lite0")
     loaded = list(network.features.state_dict().values())
     for own, theirs in zip(loaded, efficientnet_lite0.state_dict().values(), strict=False):
         assert torch.equal(own, theirs)
-    assert torch.equal(network.embedding[1].weight, fresh)
-    backbone, head = finetuning.parts(network)
-    assert (backbone, head) == ([network.features], network.embedding)
+    assert torch.equal(network.embedding.weight, fresh)
 
 
 def test_a_frozen_backbone_keeps_every_number_while_the_last_layer_learns(card, small):
@@ -65,11 +63,24 @@ def test_then_all_of_it_learns_at_two_rates():
     network = card.network()
     finetuning.freeze(network, card.recipe, epoch=0)
     assert {name.split(".")[0] for name, weight in network.named_parameters() if weight.requires_grad} == {"classifier"}
-    assert not network.features.training
+    assert not any(layer.training for layer in network.features)
     network.train()
     finetuning.freeze(network, card.recipe, epoch=card.recipe.frozen_epochs)
     assert all(weight.requires_grad for weight in network.parameters())
-    assert network.features.training
+    assert all(layer.training for layer in network.features)
     backbone, head = finetuning.groups(network, card.recipe)
     assert backbone["lr"] < head["lr"] == card.recipe.lr
     assert len(backbone["params"]) + len(head["params"]) == len(list(network.parameters()))
+
+
+def test_the_first_layers_never_learn_where_the_recipe_keeps_them():
+    card = models.find("fcn")
+    network = card.network()
+    finetuning.freeze(network, card.recipe, epoch=card.recipe.frozen_epochs)
+    learns = [any(weight.requires_grad for weight in layer.parameters()) for layer in network.features]
+    trained = [layer.training for layer in network.features]
+    kept = card.recipe.kept_layers
+    assert 0 < kept < len(network.features)
+    assert trained == [False] * kept + [True] * (len(network.features) - kept)
+    assert not any(learns[:kept])
+    assert all(learns[kept:])

@@ -49,7 +49,7 @@ class FaceVerification(Task):
         faces, people = self.train_examples[list(range(len(self.train_examples)))]
         with torch.inference_mode():
             x = self.codec.normalize(faces)
-            seen = torch.cat([network.described(few) for few in torch.cat([x, x.flip(-1)]).split(AT_ONCE)])
+            seen = torch.cat([network.described(few) for few in torch.split(torch.cat([x, x.flip(-1)]), AT_ONCE)])
             weight, bias = whitening(seen, people.repeat(2))
         network.embedding.load_state_dict({"weight": weight, "bias": bias})
         network.train()

@@ -33,7 +33,7 @@ REAL, FAKE = 0.9, 0.0  # one-sided label smoothing (Salimans et al., arXiv:1606.
 
 def spread(images: Tensor, classes: Tensor) -> float:
     """The standard deviation of a pixel, (N, C, S, S) of uint8, among images of one class: the mean over both."""
-    each = [images[classes == number].float().std(dim=0, correction=0).mean() for number in classes.unique()]
+    each = [images[classes == number].float().std(dim=0, correction=0).mean() for number in torch.unique(classes)]
     return float(torch.stack(each).mean())
 
 

@@ -88,7 +88,7 @@ class ImageTranslation(Adversarial):
         self.end_turn()
         self.log_dict({f"loss/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:  # type: ignore[override]
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         served: Any = self.average.module
         a, b = batch
         for there, back, image in ((served.to_b, served.to_a, a), (served.to_a, served.to_b, b)):
