@@ -7,7 +7,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from models.card import Card, Recipe, Serving
 from models.parts.efficientnet import layers
 
-PARTS, WHOLE = 11, 17  # of EfficientNet-Lite0's layers: what they give is taken, at 1/16 and at 1/32 of the side
+LAST = (10, 16)  # of EfficientNet-Lite0's layers: what they give is taken, at 1/16 and at 1/32 of the side
 FEATURES = 4 * 80 + 192  # 80 channels of the four quarters of the picture, 192 of all of it
 
 
@@ -17,7 +17,7 @@ class Siamese(nn.Module):
 
     def __init__(self, embedding_dim: int = FEATURES) -> None:
         super().__init__()
-        self.features = nn.Sequential(*layers()[:WHOLE])
+        self.features = nn.Sequential(*layers()[: LAST[-1] + 1])
         self.embedding = nn.Linear(FEATURES, embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,8 +35,12 @@ class Siamese(nn.Module):
 
     def described(self, faces: Tensor) -> Tensor:
         """(N, 1, S, S) -> (N, FEATURES)."""
-        parts = self.features[:PARTS](faces.expand(-1, 3, -1, -1))  # (N, 80, S / 16, S / 16)
-        whole = self.features[PARTS:](parts)  # (N, 192, S / 32, S / 32)
+        maps, x = [], faces.expand(-1, 3, -1, -1)
+        for place, layer in enumerate(self.features):
+            x = layer(x)
+            if place in LAST:
+                maps.append(x)
+        parts, whole = maps  # (N, 80, S / 16, S / 16), (N, 192, S / 32, S / 32)
         return torch.cat([adaptive_avg_pool2d(parts, 2).flatten(1), whole.mean(dim=(2, 3))], dim=1)
 
 
