@@ -53,14 +53,14 @@ CARD = Card(
     # 5 batches an epoch, each of 12 people with 4 pictures; training/faces.py makes new people out of them. The
     # backbone stays frozen: in cross-validation over the people not tested on, learning all of it gained nothing.
     recipe=Recipe(
-        epochs=10, batch_size=48, lr=5e-4, weight_decay=1e-2, pretrained="efficientnet_lite0", frozen_epochs=10
+        epochs=10, batch_size=48, lr=1e-4, weight_decay=1e-2, pretrained="efficientnet_lite0", frozen_epochs=10
     ),
     serving=Serving(batch_size=8, explain_steps=16),
     # Depths and recipe were chosen by cross-validation over the people not tested on. How good it is depends on who is
-    # left out: with 20 to learn from and 10 left out, pairs of 0 to 4 % were mistaken in twelve splits. In the gallery
-    # the best of a person's several pictures counts; there, and for the nearest neighbour, plain pixels do well, so
-    # alike in pose are these faces: see the card's baselines.
-    floor={"nearest_neighbour": 0.98, "gallery_equal_error_rate": 0.05, "equal_error_rate": 0.05},
+    # left out: of 20 people to learn from and 10 left out, 0 to 4 % of pairs were mistaken, 2 % on average over twelve
+    # splits; those tested on are harder, and 5 % is aimed at. In the gallery the best of a person's several pictures
+    # counts; there, and for the nearest neighbour, plain pixels do well: so alike in pose are these faces.
+    floor={"nearest_neighbour": 0.98, "gallery_equal_error_rate": 0.05, "equal_error_rate": 0.06},
     anchor="99.6 % verification accuracy on LFW (FaceNet)",
     source="Schroff et al., arXiv:1503.03832: triplets with a margin and semi-hard mining; the network of "
     "Tan and Le, arXiv:1905.11946, with ImageNet weights: Apache-2.0",
