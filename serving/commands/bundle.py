@@ -1,6 +1,7 @@
 """Start, stop, and look at the bundle."""
 
 import os
+import time
 from typing import Annotated
 
 import typer
@@ -29,7 +30,7 @@ def start(
     models: Annotated[list[str] | None, typer.Argument(help="names; default: every model of the store")] = None,
 ) -> None:
     """Serve every version of the models; return when each is READY and has answered a canary."""
-    settings = Settings()
+    settings, since = Settings(), time.monotonic()
     checks.before_start(settings)
     archives = store.chosen(settings, models or ["all"])
     refused = _refused(settings, archives)
@@ -43,6 +44,7 @@ def start(
     supervise.start(settings)
     status = report.watch(settings)
     ask.console.print(report.table(settings, status))
+    ask.console.print(report.cost(status, time.monotonic() - since), soft_wrap=True, highlight=False)
     faults = report.faults(status)
     if faults:
         raise MarinaError("not served:\n" + "\n".join(f"  {fault}" for fault in faults))

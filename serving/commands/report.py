@@ -1,7 +1,9 @@
 """What the user sees of the models: progress while they load, the table, the lines to paste."""
 
+import contextlib
 import time
 
+import psutil
 from rich.live import Live
 from rich.table import Column, Table
 
@@ -40,6 +42,17 @@ def table(settings: Settings, status: BundleStatus) -> Table:
                 f"{settings.url}/predictions/{name}" + ("" if default else f"/{version}"),
             )
     return shown
+
+
+def cost(status: BundleStatus, seconds: float) -> str:
+    """How long it took, and the memory that the workers do not share with others (USS), a worker on average."""
+    versions = [it for model in status.models.values() for it in model.versions.values()]
+    own = []
+    for worker in (worker for it in versions for worker in it.workers):
+        with contextlib.suppress(psutil.Error):  # of another user, or gone
+            own.append(psutil.Process(worker.pid).memory_full_info().uss / 1e6)
+    memory = f"; each worker has {sum(own) / len(own):.0f} MB to itself, the largest {max(own):.0f}" if own else ""
+    return f"{sum(it.ready for it in versions)} of {len(versions)} ready after {seconds:.1f} s{memory}"
 
 
 def settled(status: BundleStatus) -> bool:

@@ -1,6 +1,7 @@
 """Every model that is not a starter: trained for a few steps, packed, served with all others, asked over HTTP."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,10 @@ def test_all_models_are_ready_together(zoo):
     for name in models.names():
         (row,) = [line for line in zoo.ready.splitlines() if f" {name} " in line]
         assert " ready " in row
+    said = re.search(r"^(\d+) of (\d+) ready after .*; each worker has (\d+) MB", zoo.ready, re.MULTILINE)
+    ready, served, megabytes = said.groups()
+    assert int(ready) == int(served) == len(models.names())
+    assert 10 < int(megabytes) < 150
 
 
 @pytest.mark.parametrize("name", NAMES)
