@@ -1,6 +1,7 @@
 """From a CARD to artifacts/<name>/<version>/."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -52,11 +53,12 @@ def train(
 
     if is_first():
         artifacts.begin(scratch, mark)
-    dataset = found.load(card.task) if preset == "full" else quick(found.load(card.task))
+    kind = tasks.find(card.task)
+    dataset = found.load(card.task) if preset == "full" else quick(found.load(card.task), kind.QUICK)
     hardware, more = hardware or Hardware(), dict[str, Any]()
     try:
         if labels == 1:
-            task = tasks.find(card.task)(card, recipe, dataset)
+            task = kind(card, recipe, dataset)
             run, seconds = trainer.fit(task, recipe, hardware, scratch)
         else:
             task, run, seconds, more = self_training.fit(card, recipe, dataset, labels, hardware, scratch)
@@ -96,9 +98,10 @@ def facts_of(found: Found, data: Dataset) -> dict[str, Any]:
     return facts | ({"note": data.note} if data.note else {})
 
 
-def quick(data: Dataset) -> Dataset:
-    """The first examples of each split."""
-    return replace(data, **{split: getattr(data, split).head(count) for split, count in QUICK.items()})
+def quick(data: Dataset, counts: Mapping[str, int] | None = None) -> Dataset:
+    """The first examples of each split; `counts` are those of a task, where it has some of its own."""
+    most = {**QUICK, **(counts or {})}
+    return replace(data, **{split: getattr(data, split).head(count) for split, count in most.items()})
 
 
 def is_first() -> bool:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -24,6 +24,7 @@ class Task(LightningModule, ABC):
     `codec` and `arguments` (those of the network that the data decides) are set by `prepare`.
     """
 
+    QUICK: ClassVar[Mapping[str, int]] = {}  # examples of a split with PRESET=quick, where the usual ones are too many
     METRIC: str  # what `metric` is called in the logs
     MEMORY_FORMAT = torch.contiguous_format  # of inputs and weights
 

@@ -16,7 +16,7 @@ import models
 from models.card import Recipe
 from tests.training.kit import ROOT, card_in, same, weights_of
 from training import embeddings, fit, progress, tasks
-from training.data import find
+from training.data import Dataset, Split, find
 from training.tasks.image_classification import ImageClassification
 from training.tasks.tabular_regression import TabularRegression
 
@@ -149,3 +149,10 @@ def test_words_in_the_same_company_get_vectors_alike():
     alike = torch.nn.functional.cosine_similarity
     assert alike(own[2], own[3], dim=0) > 0.8 > alike(own[2], own[6], dim=0)
     assert own[0].abs().max() < 1e-6  # padding keeps no company
+
+
+def test_a_task_may_want_fewer_examples_for_a_quick_run():
+    data = Dataset(*[Split(range(1000), range(1000))] * 3)
+    assert fit.quick(data).sizes == fit.QUICK
+    assert fit.quick(data, {"train": 12}).sizes == {**fit.QUICK, "train": 12}
+    assert tasks.find("document_ocr").QUICK["train"] < fit.QUICK["train"]
