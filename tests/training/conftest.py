@@ -31,4 +31,4 @@ def card(monkeypatch: pytest.MonkeyPatch):
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Full presets, too, train on the few examples of a quick one."""
     load = fit.Found.load
-    monkeypatch.setattr(fit.Found, "load", lambda found, task: fit.quick(load(found, task)))
+    monkeypatch.setattr(fit.Found, "load", lambda found, task="": fit.quick(load(found, task)))
