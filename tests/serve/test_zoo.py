@@ -63,8 +63,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
 
 def test_all_models_are_ready_together(zoo):
     for name in SERVED:
-        (row,) = [line for line in zoo.ready.splitlines() if f" {name} " in line]
-        assert " ready " in row
+        assert re.search(rf"^│ {name} +│ 1.0 +│ ready ", zoo.ready, re.MULTILINE), name
     said = re.search(r"^(\d+) of (\d+) ready after .*; each worker has (\d+) MB", zoo.ready, re.MULTILINE)
     ready, served, megabytes = said.groups()
     assert int(ready) == int(served) == len(SERVED)
