@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.invoice import InvoiceCodec
-from tests.samples import BASE64, picture
-from tests.tasks import images
-from tests.worker import JSON, Ask
+from tests.samples import picture
+from tests.tasks import images, text_detection
 
 ALPHABET = "0123456789.￥元合计"
 SHAPE = (3, 6, 10, 4)  # of the detector: rows and columns of cells, anchors, what is said of each
@@ -30,16 +29,7 @@ def numbers(reply) -> list[float]:
     return [number for line in reply["lines"] for number in (*line["box"], line["confidence"], len(line["text"]))]
 
 
-GOOD = {
-    "raw body": Ask({"body": picture()}),
-    "a page": Ask({"body": picture(size=(200, 300))}),
-    "larger than the limit": Ask({"body": picture(size=(1500, 40))}),
-    "one pixel": Ask({"body": picture(size=(1, 1))}),
-    "JPEG as a form part": Ask({"image": bytearray(picture(kind="JPEG"))}),
-    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
-    "grey": Ask({"body": picture("L")}),
-    "transparent": Ask({"body": picture("RGBA")}),
-}
+GOOD = text_detection.GOOD  # a page is a page
 
 BAD = images.BAD
 
