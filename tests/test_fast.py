@@ -17,7 +17,7 @@ from tests.worker import inputs, untrained
 CPU = torch.device("cpu")
 IMAGES = [name for name in models.names() if models.find(name).task == "image_classification"]
 # Networks that can't be served in bf16, and why.
-FP32_ONLY = {"faster_rcnn": "rounding would decide which of many proposals are looked at"}
+FP32_ONLY = dict.fromkeys(("faster_rcnn", "mask_rcnn"), "rounding would decide which of many proposals are looked at")
 
 
 @pytest.mark.parametrize("name", models.names())

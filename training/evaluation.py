@@ -45,7 +45,7 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         card["example"]["reply"] = next(worker.replies(requests[:1]))
         if worker.handler.EXPLANATION is not None:
             cost = worker.explanation_cost(requests[0], task.options)
-            card["explain"] = {"cost": round(cost, 1), "steps": task.card.serving.explain_steps}
+            card["explain"] = {"cost": cost and round(cost, 1), "steps": task.card.serving.explain_steps}
     truths = [request.truth for request in requests]
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)

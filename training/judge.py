@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,17 @@ from training.tasks.image_classification import ImageClassification
 JUDGE = "lenet"  # good enough for digits: 98 %
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in the same order wherever it runs, or each process would have a judge of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class Judge:
     """A network of ours, trained for this and thrown away: half a minute for 4,000 digits."""
 
@@ -26,7 +38,8 @@ class Judge:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         trainer = Trainer(max_epochs=card.recipe.epochs, use_distributed_sampler=False, accelerator="cpu", **quiet)
-        trainer.fit(task)
+        with one_thread():
+            trainer.fit(task)
         self.network, self.codec = task.network.eval(), task.codec
         self.labels = task.data.labels
 

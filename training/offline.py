@@ -1,6 +1,7 @@
 """Evaluation through the handler, driven as TorchServe drives it: what is measured is what is served."""
 
 import json
+import logging
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from ts.utils.util import list_classes_from_module
 from training.requests import Request
 
 METRICS = Path(ts.__file__).parent / "configs" / "metrics.yaml"
+logger = logging.getLogger(__name__)
 REPEATS = 3  # of each timed request: the median counts
 
 
@@ -60,9 +62,16 @@ class Offline:
         for start in range(0, len(requests), self.batch_size):
             yield from self._batch(requests[start : start + self.batch_size], options or {}, explain)
 
-    def explanation_cost(self, request: Request, options: dict[str, str] | None = None) -> float:
-        """How many times as long as a prediction an explanation takes, each alone in its batch."""
-        seconds = {explain: self._seconds(request, options or {}, explain) for explain in (False, True)}
+    def explanation_cost(self, request: Request, options: dict[str, str] | None = None) -> float | None:
+        """How many times as long as a prediction an explanation takes, each alone in its batch.
+
+        None if there is nothing to explain: a detector that was hardly trained finds nothing.
+        """
+        try:
+            seconds = {explain: self._seconds(request, options or {}, explain) for explain in (False, True)}
+        except RefusedError as refusal:
+            logger.warning("not explained, so that its cost is not known: %s", refusal)
+            return None
         return seconds[True] / seconds[False]
 
     def _seconds(self, request: Request, options: dict[str, str], explain: bool) -> float:

@@ -18,17 +18,21 @@ class Request:
     truth: Any
 
 
-def of(name: str, data: str | None = None, limit: int | None = None) -> Iterator[Request]:
+def of(
+    name: str, data: str | None = None, limit: int | None = None, sizes: Mapping[str, int] | None = None
+) -> Iterator[Request]:
     """The test split of the model called `name`, in order, at most `limit`; `data` as for training.
 
-    For those that a card was evaluated on: `data=card["data"]["name"], limit=card["data"]["sizes"]["test"]`.
+    For those that a card was evaluated on: `data=card["data"]["name"], sizes=card["data"]["sizes"]`. A quick run sees
+    the first of each split, and what is real to its judge are those.
     """
     import models
     from training import tasks
     from training.data import find
 
     card = models.find(name)
-    yield from islice(tasks.find(card.task).requests(find(data or card.data).load(card.task)), limit)
+    loaded = find(data or card.data).load(card.task)
+    yield from islice(tasks.find(card.task).requests(loaded.head(sizes or {})), limit)
 
 
 def score(name: str, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:

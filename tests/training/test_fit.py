@@ -156,3 +156,10 @@ def test_a_task_may_want_fewer_examples_for_a_quick_run():
     assert fit.quick(data).sizes == fit.QUICK
     assert fit.quick(data, {"train": 12}).sizes == {**fit.QUICK, "train": 12}
     assert tasks.find("document_ocr").QUICK["train"] < fit.QUICK["train"]
+
+
+def test_a_data_set_cut_to_its_own_sizes_is_whole():
+    data = Dataset(*[Split(range(5), range(5))] * 3)
+    assert data.head({}).sizes == data.sizes == data.head(data.sizes).sizes
+    assert list(data.head({"train": 2}).train.inputs) == [0, 1]
+    assert data.head({"train": 2}).sizes == {"train": 2, "validation": 5, "test": 5}

@@ -1,6 +1,6 @@
 """What every layout yields: three splits of what clients would send, and the right answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +47,10 @@ class Dataset:
     def sizes(self) -> dict[str, int]:
         """How many examples there are in each split."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    def head(self, sizes: Mapping[str, int]) -> "Dataset":
+        """The first examples of each split, so many as `sizes` says."""
+        return replace(self, **{split: getattr(self, split).head(count) for split, count in sizes.items()})
 
 
 def part(split: Split, share: float, stratified: bool = True) -> tuple[Split, Split]:
