@@ -95,8 +95,9 @@ CARD = Card(
     input={"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
     recipe=Recipe(epochs=10, batch_size=8, lr=1e-3, optimizer="adam", schedule="cosine"),
     serving=Serving(batch_size=8),
-    # 0.85 is the aim for both. Out of a photograph it often makes another digit: in trials 0.79 to 0.88, by the seed.
-    floor={"kept_a_to_b": 0.85, "kept_b_to_a": 0.65},
+    # 0.85 is the aim for both. Out of a photograph it often makes another digit, which no loss forbids: which of two
+    # strokes is the digit's, none of them knows. How often varies with the seed: 0.79 to 0.88 in trials on a GPU.
+    floor={"kept_a_to_b": 0.80, "kept_b_to_a": 0.70},
     anchor="no published figure for 2,000 digits a side",
     source="Zhu et al., arXiv:1703.10593, in a 32x32 form",
 )
