@@ -10,7 +10,7 @@ __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "loss", "numbers"]
 
 def loss(network, batch) -> Tensor:
     """With an object in each image but the first."""
-    masks = torch.zeros(1, 128, 128, dtype=torch.uint8)
+    masks = torch.zeros(1, *batch.shape[-2:], dtype=torch.uint8)
     masks[:, 30:80, 20:60] = 1
     one = {"boxes": torch.tensor([[20.0, 30, 60, 80]]), "labels": torch.tensor([3]), "masks": masks}
     targets = [one for _ in batch]
