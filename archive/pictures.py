@@ -11,7 +11,7 @@ from archive.inputs import handler_class
 from handlers.replies import Answer
 from handlers.row import Row
 
-WIDEST, COLOURS = 320, 64  # pixels and colours: they are for a page of documentation
+WIDEST, COLOURS = 480, 64  # pixels and colours: they are for a page of documentation
 
 
 def write(artifacts: Path, version: str, folder: Path) -> list[Path]:
