@@ -86,7 +86,8 @@ class ObjectDetection(TaskHandler[Item]):
             likest = []
             for one in self.network.detections(self.run(images)):
                 same = one["labels"] == about["labels"]
-                likest.append((self.overlaps(one, about) * one["scores"] * same).amax())
+                scores = self.overlaps(one, about) * one["scores"] * same
+                likest.append(torch.cat([scores, scores.new_zeros(1)]).amax())  # nothing may be left
             return torch.stack(likest)  # (N,)
 
         stride = max(1, batch.shape[-1] // (self.card["serving"]["explain_steps"] + 1))

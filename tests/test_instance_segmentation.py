@@ -84,6 +84,20 @@ def test_an_image_without_objects_is_answered_with_none(worker, monkeypatch):
     assert (why.status, why.json["field"]) == (400, "image")
 
 
+def test_an_object_that_is_gone_where_anything_is_covered_is_explained(worker, monkeypatch):
+    sees(worker, monkeypatch, [[0.25 * SQUARE] * 2 + [0.75 * SQUARE] * 2], [torch.ones(SIDE, SIDE)])
+    always = worker(NAME).handler.run
+
+    def only_in_the_whole_image(images):
+        whole = images.flatten(2).std(dim=2).amax(dim=1) < 1e-3  # it is white all over
+        return always(images) * whole.view(-1, 1, 1)
+
+    monkeypatch.setattr(worker(NAME).handler, "run", only_in_the_whole_image)
+    (why,) = worker(NAME).ask(Ask({"body": png_of((50, 50))}, {"explain": "True"}))
+    assert why.status == 200
+    assert why.json["target"]["label"] == worker(NAME).handler.labels[3]
+
+
 def test_masks_of_forty_megapixels_come_whole(worker, monkeypatch):
     size = (8000, 5000)
     boxes = (torch.tensor([[8.0 * place, 24, 128, 104 - place] for place in range(8)]) / 128 * SQUARE).tolist()
