@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning import Trainer
@@ -35,7 +36,8 @@ class Judge:
         task = ImageClassification(card, card.recipe, data)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        quiet: dict[str, Any] = dict.fromkeys(silent, False)
         trainer = Trainer(max_epochs=card.recipe.epochs, use_distributed_sampler=False, accelerator="cpu", **quiet)
         with one_thread():
             trainer.fit(task)
