@@ -37,6 +37,16 @@ def read(path: Path) -> Dataset:
     return with_validation(Dataset(train, train, test, labels=SENTIMENTS.get(names, names)))
 
 
+def texts(path: Path) -> Dataset:
+    """The same splits without their labels, for models that learn from texts alone."""
+    data = read(path)
+    train, validation, test = (Split(each.inputs, each.inputs) for each in (data.train, data.validation, data.test))
+    return Dataset(train, validation, test)
+
+
+VIEWS = dict.fromkeys(("fill_mask", "text_generation", "word_similarity"), texts)
+
+
 def _folded(text: str) -> str:
     """What makes two texts the same: their characters, whatever their width, case and spacing."""
     return "".join(unicodedata.normalize("NFKC", text).lower().split())
