@@ -35,7 +35,8 @@ class Item:
     def of(cls, row: Row, file: bytes, image: Letterboxed) -> "Item":
         """Reads the row's options; raises BadRequest for those that make no sense."""
         top, place = row.whole("top", 1) or TOP, row.whole("object", 0) or 0
-        return cls(file, image, _share(row), top, place, row.accepts("image/png"))
+        share = row.number("threshold", 0, 1)
+        return cls(file, image, THRESHOLD if share is None else share, top, place, row.accepts("image/png"))
 
 
 def objects(found: Detections, item: Item, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -74,14 +75,3 @@ def boxed(image: Tensor, found: Sequence[Mapping[str, Any]], scale: float) -> Te
     boxes = torch.tensor([one["box"] for one in found]) * scale
     names = [f"{one['label']} {one['score']:.2f}" for one in found]
     return draw_bounding_boxes(image, boxes, names, "red", width=2, label_colors="white", fill_labels=True)
-
-
-def _share(row: Row) -> float:
-    given = row.option("threshold")
-    try:
-        share = THRESHOLD if given is None else float(given)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:  # NaN is not, either
-        raise BadRequest("threshold", "not a number from 0 to 1")
-    return share

@@ -85,6 +85,20 @@ class Row:
             raise BadRequest(name, f"not a whole number {span}")
         return number
 
+    def number(self, name: str, least: float, most: float) -> float | None:
+        """The option as a number; None where it was not given. Raises BadRequest unless it is from `least` to `most`,
+        as NaN is not."""
+        text = self.option(name)
+        if text is None:
+            return None
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not least <= number <= most:
+            raise BadRequest(name, f"not a number from {least:g} to {most:g}")
+        return number
+
     def flag(self, name: str) -> bool:
         """The option as true (or 1) or false (or 0), which it is where it was not given. Raises BadRequest for
         anything else."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from models.card import Card, Recipe, Serving
-from models.parts.text import PAD, mask_of, masked_max, masked_mean, reverse_words
+from models.parts.text import PAD, BiLSTM, mask_of, masked_max, masked_mean
 
 
 class TextLSTM(nn.Module):
@@ -15,17 +15,14 @@ class TextLSTM(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim, padding_idx=PAD)
-        self.forward_lstm = nn.LSTM(embedding_dim, hidden_size, batch_first=True)
-        self.backward_lstm = nn.LSTM(embedding_dim, hidden_size, batch_first=True)
+        self.lstm = BiLSTM(embedding_dim, hidden_size)
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Linear(4 * hidden_size, num_classes)
 
     def forward(self, ids: Tensor) -> Tensor:
         mask = mask_of(ids)
         words = self.dropout(self.embedding(ids))  # (N, T) -> (N, T, D)
-        ahead, _ = self.forward_lstm(words)  # (N, T, H)
-        back, _ = self.backward_lstm(reverse_words(words, mask))  # (N, T, H), in reading order from the end
-        states = torch.cat([ahead, reverse_words(back, mask)], dim=2)  # (N, T, 2H)
+        states = self.lstm(words, mask)  # (N, T, 2H)
         pooled = torch.cat([masked_mean(states, mask), masked_max(states, mask)], dim=1)  # (N, 4H)
         return self.classifier(self.dropout(pooled))  # (N, num_classes)
 

@@ -1,7 +1,7 @@
 """What text networks share. Token 0 is padding, everywhere."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 PAD = 0
 
@@ -21,6 +21,21 @@ def reverse_words(x: Tensor, mask: Tensor) -> Tensor:
     position = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)  # (N, T)
     source = torch.where(position < lengths, lengths - 1 - position, position)
     return x.gather(1, source.unsqueeze(2).expand_as(x))
+
+
+class BiLSTM(nn.Module):
+    """One LSTM forward and one backward over the words."""
+
+    def __init__(self, embedding_dim: int, hidden_size: int) -> None:
+        super().__init__()
+        self.forward_lstm = nn.LSTM(embedding_dim, hidden_size, batch_first=True)
+        self.backward_lstm = nn.LSTM(embedding_dim, hidden_size, batch_first=True)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """(N, T, D), (N, T) -> (N, T, 2H)."""
+        ahead, _ = self.forward_lstm(words)  # (N, T, H)
+        back, _ = self.backward_lstm(reverse_words(words, mask))  # (N, T, H), in reading order from the end
+        return torch.cat([ahead, reverse_words(back, mask)], dim=2)
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:

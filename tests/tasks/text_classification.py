@@ -1,20 +1,30 @@
 """Texts -> classes."""
 
+from importlib import import_module
+
 import torch
 from torch import Tensor
 
 from handlers.codecs.text import SPECIAL, TextCodec
+from handlers.codecs.wordpieces import WordPieceCodec
+from tests.tasks import texts
 from tests.tasks.answers import probabilities as numbers
 from tests.worker import JSON, Ask
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
+LEARNT = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "很", "买"]
 
 
 def facts(card):
-    codec = TextCodec([*SPECIAL, *WORDS], ["的"], **card.input)
-    return codec, {"vocabulary_size": len(codec.vocabulary), "num_classes": 2}, ["negative", "positive"]
+    labels, classes = ["negative", "positive"], {"num_classes": 2}
+    if card.recipe.pretrained is None:
+        codec = TextCodec([*SPECIAL, *WORDS], ["的"], **card.input)
+        return codec, classes | {"vocabulary_size": len(codec.vocabulary)}, labels
+    pieces = WordPieceCodec.fit(LEARNT, **card.input)
+    arguments = classes | {"vocabulary_size": pieces.size, "separator": pieces.number("[SEP]")}
+    return pieces, arguments | import_module(f"training.pretrained.{card.recipe.pretrained}").ARGUMENTS, labels
 
 
 def inputs(codec, arguments, count) -> Tensor:
@@ -31,24 +41,15 @@ GOOD = {
     ),
     "form field": Ask({"text": "房间很好"}),
     "a text in brackets": Ask({"body": "[哈哈] 房间很好".encode()}),
+    "more words than are read, cut": Ask({"body": {"text": "好 差 " * 1_200, "truncate": True}}, JSON),
     "emoji": Ask({"body": {"text": "😀😀"}}, JSON),
     "stop words alone": Ask({"body": {"text": "的"}}, JSON),
     "mixed scripts": Ask({"body": {"text": "WiFi 很好 ｇｏｏｄ"}}, JSON),
 }
 
-# name: (request, the field that the 400 names)
-BAD = {
-    "1 MB": (Ask({"body": {"text": "好" * 350_000}}, JSON), "text"),
-    "empty": (Ask({"body": {"text": ""}}, JSON), "text"),
-    "empty body": (Ask({"body": b""}), "text"),
-    "no body": (Ask({}), "text"),
-    "spaces": (Ask({"body": {"text": " \n\t　"}}, JSON), "text"),
-    "invalid UTF-8": (Ask({"body": b"\xff\xfe\x00abc"}), "text"),
-    "wrong JSON": (Ask({"body": b'{"text": "x'}, JSON), "body"),
-    "unlabelled wrong JSON": (Ask({"body": b'{"text": "x'}), "body"),
-    "a list": (Ask({"body": ["好"]}, JSON), "text"),
-    "null": (Ask({"body": {"text": None}}, JSON), "text"),
-    "other member": (Ask({"body": {"txt": "好"}}, JSON), "text"),
+BAD = texts.BAD | {
+    "more words than are read": (Ask({"body": {"text": "好 差 " * 1_200}}, JSON), "text"),
+    "truncate x": (Ask({"body": {"text": "好", "truncate": "x"}}, JSON), "truncate"),
 }
 
 EXPORTED = ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode())
