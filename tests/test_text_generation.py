@@ -1,0 +1,102 @@
+"""Texts that are written: what is said of them is true, and many go on side by side."""
+
+import math
+
+import pytest
+import torch
+
+from handlers.codecs.characters import END, NEVER_WRITTEN, CharacterCodec
+from handlers.row import Row
+from handlers.writing import Writing
+from models.rnn_lm import RNNLM
+from tests.tasks.text_generation import ALPHABET, asked
+
+NAME = "rnn_lm"
+
+
+def begun(worker, **more) -> Writing:
+    handler, ask = worker(NAME).handler, asked(**more)
+    return handler.begin(handler.decode(Row(ask.fields, ask.headers, "id")))
+
+
+def test_the_perplexity_is_that_of_the_whole_text(worker):
+    handler, job = worker(NAME).handler, begun(worker, length=6)
+    while not job.done:
+        handler.step([job])
+    reply = handler.encode(job, job.wish)
+    ids = torch.cat([job.wish.tokens, torch.tensor(job.added)])
+    with torch.inference_mode():
+        chances = handler.network(ids[None])[0, :-1].log_softmax(dim=1).gather(1, ids[1:, None])
+    assert reply["perplexity"] == pytest.approx(math.exp(-float(chances.mean())), rel=1e-4)
+    assert reply["tokens"] == len(ids) - 1 == len(reply["text"])
+
+
+def test_who_only_reads_gets_the_text_back(worker):
+    (reply,) = worker(NAME).ask(asked(length=0))
+    assert (reply.json["text"], reply.json["tokens"], reply.json["ended"]) == ("房间很好", 4, False)
+
+
+def test_the_seed_decides_and_without_temperature_nothing_does(worker):
+    one, same, other = worker(NAME).ask(asked(length=30), asked(length=30), asked(length=30, seed=2))
+    assert one.json["text"] == same.json["text"] != other.json["text"]
+    cold = worker(NAME).ask(asked(length=30, temperature=0), asked(length=30, temperature=0, seed=2))
+    assert cold[0].json["text"] == cold[1].json["text"]
+
+
+def test_texts_that_begin_at_different_times_get_what_they_would_get_alone(worker):
+    handler = worker(NAME).handler
+    alone = begun(worker, length=8, seed=5)
+    while not alone.done:
+        handler.step([alone])
+    late, early = begun(worker, length=8, seed=5), begun(worker, text="服务", length=12, seed=6)
+    handler.step([early])
+    handler.step([early])
+    while not late.done:
+        handler.step([job for job in (early, late) if not job.done])
+    assert late.added == alone.added
+    assert late.perplexity == pytest.approx(alone.perplexity, rel=1e-4)
+
+
+def test_each_step_tells_the_next_character(worker):
+    handler, job = worker(NAME).handler, begun(worker, length=5)
+    told = []
+    while not job.done:
+        told += [line["token"] for line in handler.step([job]) if line]
+    assert "".join(told) == handler.encode(job, job.wish)["text"].removeprefix("房间很好")
+
+
+def test_an_end_ends_it_and_is_not_written(worker):
+    job = begun(worker, length=5, temperature=0)
+    job.logits = (
+        torch.zeros_like(job.logits)
+        .index_fill(0, torch.tensor([*NEVER_WRITTEN]), 9)
+        .index_fill(0, torch.tensor([END]), 5)
+    )
+    assert job.write() == END  # what must not be written was likelier
+    assert job.done
+    assert worker(NAME).handler.encode(job, job.wish)["ended"] is True
+
+
+def test_what_is_unknown_is_said(worker):
+    (reply,) = worker(NAME).ask(asked(text="房间Ω很Ω好猫", length=0))
+    assert reply.json["unknown"] == ["Ω", "猫"]
+
+
+def test_a_codec_folds_width_and_counts():
+    codec = CharacterCodec.fit(["ＡＡb", "A  bc"], 10)
+    assert codec.alphabet[3:] == ["A", "b"]  # c and the space come once
+    assert codec.numbers("Ａb").tolist() == [END, codec.alphabet.index("A"), codec.alphabet.index("b")]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("tied", [True, False])
+def test_all_kinds_of_cells_go_on_where_they_stopped(cell, layers, tied):
+    network = RNNLM(20, cell=cell, layers=layers, hidden_size=16, embedding_dim=8, tied=tied).eval()
+    ids = torch.randint(3, 20, (2, 7))
+    with torch.inference_mode():
+        whole = network(ids)
+        first, state = network.read(ids[:, :4], None)
+        rest, _ = network.read(ids[:, 4:], state)
+    torch.testing.assert_close(torch.cat([first, rest], dim=1), whole, atol=1e-5, rtol=1e-5)
+    assert len(ALPHABET) == len(set(ALPHABET))

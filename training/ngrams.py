@@ -1,0 +1,50 @@
+"""The n-gram language model: what a network has to beat."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+Tokens = Sequence[int]
+
+
+class NGrams:
+    """Interpolated Kneser-Ney smoothing (Chen and Goodman 1999): of an n-gram seen in training a `DISCOUNT` is taken
+    off its count, and what is so saved goes to the tokens by how many different contexts each comes after.
+    """
+
+    DISCOUNT = 0.75
+
+    def __init__(self, texts: Iterable[Tokens], order: int, vocabulary_size: int) -> None:
+        self.order, self.vocabulary_size = order, vocabulary_size
+        grams: Counter[tuple[int, ...]] = Counter()
+        for text in texts:
+            for end in range(1, len(text)):
+                grams[tuple(text[max(0, end - order + 1) : end + 1])] += 1
+        # Of each order: context -> token -> count; below the highest, of how many contexts (Kneser and Ney 1995).
+        self.counts: list[dict[tuple[int, ...], Counter[int]]] = [defaultdict(Counter) for _ in range(order)]
+        for gram in sorted(grams):
+            self.counts[len(gram) - 1][gram[:-1]][gram[-1]] += grams[gram]
+        for length in range(order - 1, 0, -1):
+            for context, tokens in list(self.counts[length].items()):
+                for token in tokens:
+                    self.counts[length - 1][context[1:]][token] += 1
+        self.totals = [{context: sum(tokens.values()) for context, tokens in each.items()} for each in self.counts]
+
+    def probability(self, context: Tokens, token: int) -> float:
+        """Of `token` after `context`, whose last order - 1 tokens count."""
+        probability = 1 / self.vocabulary_size
+        known = tuple(context[max(0, len(context) - self.order + 1) :])
+        for length in range(len(known) + 1):
+            nearest = known[len(known) - length :]
+            seen = self.counts[length].get(nearest)
+            if seen is None:
+                break
+            total = self.totals[length][nearest]
+            saved = self.DISCOUNT * len(seen) / total
+            probability = max(seen[token] - self.DISCOUNT, 0.0) / total + saved * probability
+        return probability
+
+    def perplexity(self, texts: Iterable[Tokens]) -> float:
+        """Of all tokens but the first of each text."""
+        logs = [math.log(self.probability(text[:end], text[end])) for text in texts for end in range(1, len(text))]
+        return math.exp(-math.fsum(logs) / len(logs))
