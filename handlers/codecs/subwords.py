@@ -1,0 +1,104 @@
+"""Texts as subwords: frequent words are tokens, rare ones fall into parts, and Chinese into characters and words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from handlers.codecs.text import UNK
+
+BEGIN, END = 2, 3
+SPECIAL = ("<PAD>", "<UNK>", "<BEGIN>", "<END>")
+SPACE = "\u2581"  # what the tokenizer writes for it
+HAN = "[\u3400-\u9fff\uf900-\ufaff]"
+FREQUENT = 2  # how often a character comes at least, or it is unknown
+
+
+@dataclass(frozen=True)
+class SubwordCodec:
+    """`tokenizer` is a file of the tokenizers library, as a text. Both languages share it: names and numbers stay what
+    they are. A text has at most `max_characters`, and a translation at most `max_tokens`.
+    """
+
+    tokenizer: str
+    max_characters: int
+    max_tokens: int
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], vocabulary_size: int, max_characters: int, max_tokens: int) -> "SubwordCodec":
+        """Byte-pair encoding (Sennrich et al., arXiv:1508.07909): digits and Chinese characters stand alone."""
+        tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNK]))
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Metaspace(prepend_scheme="never"),
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.Split(Regex(HAN), "isolated"),
+                pre_tokenizers.Punctuation("isolated"),
+            ]
+        )
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
+        texts = list(texts)
+        known = alphabet(tokenizer, texts)
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size,
+            special_tokens=list(SPECIAL),
+            initial_alphabet=known,
+            limit_alphabet=len(known),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(tokenizer.to_str(), max_characters, max_tokens)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_str(self.tokenizer)
+
+    @property
+    def size(self) -> int:
+        """Of the vocabulary."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def numbers(self, text: str) -> Tensor:
+        """(T,) of int64: the tokens and <END>."""
+        return torch.tensor([*self._tokenizer.encode(text).ids, END])
+
+    def pieces(self, text: str) -> list[str]:
+        """What each of the tokens stands for, <END> left out."""
+        return [piece for _, piece in self._encoded(text)]
+
+    def unknown(self, text: str) -> list[str]:
+        """What of the text is read as <UNK>, each once."""
+        return list(dict.fromkeys(piece for number, piece in self._encoded(text) if number == UNK))
+
+    def _encoded(self, text: str) -> list[tuple[int, str]]:
+        """The tokens with what each stands for; an unknown one for what is there in the text."""
+        encoded = self._tokenizer.encode(text)
+        rows = zip(encoded.ids, encoded.tokens, encoded.offsets, strict=True)
+        return [
+            (number, text[slice(*place)] if number == UNK else token.replace(SPACE, " ").strip())
+            for number, token, place in rows
+        ]
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """Those of a translation, without <END>."""
+        return str(self._tokenizer.decode(list(numbers)))
+
+    def written(self, numbers: Sequence[int]) -> list[str]:
+        """What each token adds to the text."""
+        texts = [self.text(numbers[:count]) for count in range(len(numbers) + 1)]
+        return [after[len(before) :].strip() for before, after in pairwise(texts)]
+
+
+def alphabet(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """The characters that come often enough, as the tokenizer sees them."""
+    counts: dict[str, int] = {}
+    for text in texts:
+        for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            for character in piece:
+                counts[character] = counts.get(character, 0) + 1
+    return sorted(character for character, count in counts.items() if count >= FREQUENT)

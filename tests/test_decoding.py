@@ -1,0 +1,100 @@
+"""Beam search finds what is likeliest as a whole; greedy decoding what is likeliest at each step."""
+
+import math
+
+import pytest
+import torch
+
+import models
+from handlers.codecs.subwords import BEGIN, END
+from handlers.codecs.text import PAD, UNK
+from handlers.decoding import penalty, search
+from tests import tasks
+
+A, B, C = 4, 5, 6
+SIZE = 7
+# After each token: how likely the next ones are. B is worth less at first, and more in the end.
+NEXT = {
+    BEGIN: {A: 0.6, B: 0.4},
+    A: {C: 0.5, END: 0.3, A: 0.2},
+    B: {END: 0.9, C: 0.1},
+    C: {END: 0.6, C: 0.4},
+}
+
+
+def begin(source):
+    return [source]
+
+
+def step(tokens, state):
+    """The source is only looked at: each token looks at the place that its number is, modulo."""
+    (source,) = state
+    logits = torch.full((len(tokens), SIZE), -1e9)
+    for row, token in enumerate(tokens.tolist()):
+        for after, chance in NEXT.get(token, {END: 1.0}).items():
+            logits[row, after] = math.log(chance)
+    looked = torch.nn.functional.one_hot(tokens % source.shape[1], source.shape[1]).float()
+    return logits, state, looked
+
+
+def found(beams, alpha=0.0, longest=20, count=1):
+    return search(begin, step, torch.ones(count, 3, dtype=torch.long), beams, torch.full((count,), longest), alpha)
+
+
+def test_greedy_takes_the_likeliest_step_and_a_beam_the_likeliest_whole():
+    ((greedy,),) = found(1)
+    assert (greedy.tokens, math.exp(greedy.score)) == ([A, C], pytest.approx(0.6 * 0.5 * 0.6))
+    ((best, second),) = found(2)
+    assert (best.tokens, math.exp(best.score)) == ([B], pytest.approx(0.4 * 0.9))
+    assert math.exp(second.score) == pytest.approx(0.18)
+
+
+def test_all_beams_differ_and_come_best_first():
+    ((*hypotheses,),) = found(5)
+    assert len({tuple(one.tokens) for one in hypotheses}) == 5
+    assert [one.score for one in hypotheses] == sorted((one.score for one in hypotheses), reverse=True)
+
+
+def test_a_penalty_of_length_favours_longer_ones():
+    assert penalty(1, 0.6) == 1
+    assert penalty(7, 1.0) == 2
+    ((plain, *_),) = found(4)
+    ((longer, *_),) = found(4, alpha=5.0)
+    assert len(longer.tokens) > len(plain.tokens)
+
+
+def test_a_sentence_ends_at_its_own_limit_whatever_is_beside_it():
+    limits = torch.tensor([1, 20])
+    cut, whole = search(begin, step, torch.ones(2, 3, dtype=torch.long), 1, limits, 0.0)
+    assert (cut[0].tokens, whole[0].tokens) == ([A], [A, C])
+
+
+def test_what_each_token_looked_at_goes_with_its_hypothesis():
+    ((best, second),) = found(2)
+    assert best.alignment.argmax(dim=1).tolist() == [BEGIN % 3]  # B was written looking from <BEGIN>
+    assert second.alignment.argmax(dim=1).tolist() == [BEGIN % 3, A % 3]
+
+
+def test_what_must_not_be_written_never_is(monkeypatch):
+    monkeypatch.setitem(NEXT, BEGIN, {UNK: 0.5, PAD: 0.3, BEGIN: 0.1, A: 0.1})
+    assert all(not {UNK, PAD, BEGIN} & set(one.tokens) for one in found(3)[0])
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "transformer"])
+def test_a_translation_written_token_by_token_is_scored_as_one_seen_whole(name):
+    """The cache of keys and values, or the state of the GRU, leaves nothing out."""
+    torch.manual_seed(0)
+    codec, arguments, _ = tasks.find("translation").facts(models.find(name))
+    network = models.find(name).network(**arguments).eval()
+    sources = torch.randint(4, codec.size, (2, 9))
+    sources[1, 6:] = PAD
+    targets = torch.cat([torch.full((2, 1), BEGIN), torch.randint(4, codec.size, (2, 8))], dim=1)
+    with torch.inference_mode():
+        whole = network(torch.stack([sources, targets], dim=2)).log_softmax(dim=2)
+        state, steps = network.begin(sources), []
+        for place in range(9):
+            logits, state, looked = network.step(targets[:, place], state)
+            steps.append(logits.log_softmax(dim=1))
+            assert looked.sum(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+            assert looked[1, 6:].abs().max() == 0  # nobody looks at padding
+    torch.testing.assert_close(torch.stack(steps, dim=1), whole, atol=1e-4, rtol=1e-4)
