@@ -22,8 +22,8 @@ OURS      := $(PACKAGES) benchmarks tests
 REASON     = $(if $(WHY),--why "$(WHY)")
 # "3 of 7"
 position   = $(shell printf '%s\n' $(NAMES) | grep -nx $(1) | cut -d: -f1) of $(words $(NAMES))
-# Those that invoice's training begins with, as long as they are not there. Only what was asked for gets PRESET and DATA.
-BEGINNINGS := $(filter-out $(wildcard artifacts/*/1.0/card.json),$(patsubst %,artifacts/%/1.0/card.json,ctpn crnn))
+# Models that another's training begins with, as long as they are not there. Only what was asked for gets PRESET and DATA.
+beginnings  = $(filter-out $(wildcard artifacts/*/1.0/card.json),$(patsubst %,artifacts/%/1.0/card.json,$(1)))
 asked       = $(if $(filter $(1),$(NAMES)),$(2),$(3))
 # Given any of these, training is asked to look again at what is there; it knows by itself what is up to date.
 AGAIN     := $(if $(DATA)$(filter command line environment,$(origin PRESET)),FORCE)
@@ -69,7 +69,8 @@ artifacts/%/$(VERSION)/card.json: models/%.py $(AGAIN) | $(INSTALLED)
 	$(PY) -m training train $* --version $(VERSION) --preset $(call asked,$*,$(PRESET),full) \
 	    $(call asked,$*,$(DATA:%=--data %)) --position "$(call position,$*)" $(FLAGS)
 
-artifacts/invoice/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(BEGINNINGS))
+artifacts/invoice/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(call beginnings,ctpn crnn))
+artifacts/bert_classifier/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(call beginnings,bert))
 
 models/%.py:
 	@echo "There is no model $*. There are: $(ALL)"; exit 1
@@ -154,7 +155,7 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter models
 	$(PY) -m pytest $(ARGS)
 
-bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, peers (installs them); ARGS=
+bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
 	$(PY) -m benchmarks$(BENCH:%=.%) $(ARGS)
 
 test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/

@@ -1,24 +1,12 @@
 """Networks that begin with what others of ours have learned."""
 
-from pathlib import Path
-
 from safetensors.torch import load_file
 from torch import Tensor
 
 from handlers import codecs
 from handlers.codecs.text_line import TextLineCodec
 from models.invoice import Invoice
-from training import artifacts
-
-VERSION = "1.0"
-
-
-def trained(name: str) -> Path:
-    """The artifacts of the model called `name`; raises LookupError if there are none."""
-    folder = artifacts.folder_of(name, VERSION)
-    if artifacts.finished(folder) is None:
-        raise LookupError(f"this training begins with the weights of {name} {VERSION}: make train MODEL={name}")
-    return folder
+from training.trained import trained
 
 
 def alphabet() -> str:

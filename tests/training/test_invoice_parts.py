@@ -14,7 +14,7 @@ import models
 from handlers import codecs
 from handlers.codecs.invoice import InvoiceCodec
 from handlers.codecs.text_line import TextLineCodec
-from training import artifacts, beginnings, invoice_parts
+from training import artifacts, beginnings, invoice_parts, trained
 from training.data.dataset import Dataset, Split
 from training.tasks.document_ocr import DocumentOcr
 
@@ -72,11 +72,11 @@ def test_training_begins_with_what_ctpn_and_crnn_know(elsewhere):
     torch.manual_seed(1)
     networks = {"ctpn": models.find("ctpn").network(), "crnn": models.find("crnn").network(num_classes=4)}
     for name, network in networks.items():
-        folder = artifacts.folder_of(name, beginnings.VERSION)
+        folder = artifacts.folder_of(name, trained.VERSION)
         folder.mkdir(parents=True)
         save_file(network.state_dict(), folder / "model.safetensors")
         artifacts.write_json({}, folder / artifacts.CARD)
-    codecs.save(TextLineCodec("01x", 32, 1024), artifacts.folder_of("crnn", beginnings.VERSION))
+    codecs.save(TextLineCodec("01x", 32, 1024), artifacts.folder_of("crnn", trained.VERSION))
     task = DocumentOcr(card, recipe, Dataset(split(), split(1), split(1)))
     assert task.codec.alphabet == ".01x￥"
     assert torch.equal(task.network.detector.head.weight, networks["ctpn"].head.weight)

@@ -1,0 +1,73 @@
+"""BERT: what it is shown, what it is asked, and whose weights it takes."""
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+import models
+from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
+from models.bert_classifier import BertClassifier
+from training import pretrained, tasks
+from training.data import Dataset, Split
+from training.pretrained import minilm
+from training.tasks.fill_mask import halved, word_numbers
+
+TEXTS = ["房间很干净。服务很热情！", "屏幕很清晰；键盘很舒服。", "没有句号的一句话"] * 20
+
+
+@pytest.fixture
+def task():
+    card, split = models.find("bert"), Split(TEXTS, TEXTS)
+    return tasks.find("fill_mask")(card, card.recipe, Dataset(split, split, split))
+
+
+def test_texts_are_cut_where_a_sentence_ends():
+    assert halved("一二。三四五六。七") == ("一二。", "三四五六。七")
+    assert halved("没有句号") == ("没有", "句号")
+    assert word_numbers("房间很干净") == [0, 0, 1, 2, 2]
+
+
+def test_an_example_is_two_sentences_and_the_words_of_their_tokens(task):
+    (rows, follows), words = task.train_examples[[0]], task.codec
+    ids, numbers = rows[0].unbind(dim=1)
+    assert [words.token(number) for number in ids.tolist()] == [
+        "[CLS]", *"房间很干净。", "[SEP]", *"服务很热情!", "[SEP]",
+    ]  # fmt: skip
+    assert follows.tolist() == [1.0]
+    assert numbers.tolist() == [0, 1, 1, 2, 3, 3, 4, 0, 5, 5, 6, 7, 7, 8, 0]
+
+
+def test_half_of_the_second_sentences_are_of_other_texts(task):
+    follows = task.train_examples.targets
+    assert follows.mean() == 0.5
+
+
+def test_the_second_sentence_is_told_apart_and_padding_is_not_looked_at():
+    network = models.find("bert").network(vocabulary_size=40, separator=3).eval()
+    ids = torch.tensor([[2, 10, 11, 3, 12, 13, 3]])
+    with torch.inference_mode():
+        plain = network(ids)
+        padded = network(torch.nn.functional.pad(ids, (0, 5)))[:, :7]
+        one_sentence = network(torch.where(ids == 3, 20, ids))
+    torch.testing.assert_close(padded, plain, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(one_sentence, plain, atol=1e-3)
+
+
+def test_minilm_says_what_its_authors_network_says():
+    """Two sentences alike are nearer to each other than to a third: what the weights were made for."""
+    codec = WordPieceCodec(minilm.tokenizer(), 126, 1_000)
+    network = BertClassifier(codec.size, codec.number("[SEP]"), **minilm.ARGUMENTS).eval()
+    pretrained.load(network, "minilm")
+    texts = ["A man is eating food.", "Somebody eats a meal.", "The stock market fell sharply."]
+    with torch.inference_mode():
+        one, alike, other = (network.pooled(codec.numbers(codec.words(text))[None])[0] for text in texts)
+    near = torch.nn.functional.cosine_similarity
+    assert near(one, alike, dim=0) > 0.5 > 0.2 > near(one, other, dim=0)
+
+
+def test_a_tokenizer_reads_as_the_library_does():
+    ours = WordPieceCodec(minilm.tokenizer(), 126, 1_000)
+    theirs = Tokenizer.from_str(minilm.tokenizer()).encode("Unaffable Müller pays 42€.")
+    count = sum(theirs.attention_mask)
+    assert ours.numbers(ours.words("Unaffable Müller pays 42€.")).tolist() == theirs.ids[:count]
+    assert SPECIAL[3] in ours.words("a")
