@@ -1,12 +1,16 @@
 """BERT: what it is shown, what it is asked, and whose weights it takes."""
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 import models
 from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
 from models.bert_classifier import BertClassifier
+from tests.worker import untrained
 from training import pretrained, tasks
 from training.data import Dataset, Split
 from training.pretrained import minilm
@@ -71,3 +75,14 @@ def test_a_tokenizer_reads_as_the_library_does():
     count = sum(theirs.attention_mask)
     assert ours.numbers(ours.words("Unaffable Müller pays 42€.")).tolist() == theirs.ids[:count]
     assert SPECIAL[3] in ours.words("a")
+
+
+def test_the_classifier_begins_with_the_encoder_of_our_own_bert(tmp_path):
+    """Through the file, whose order is not that of the layers."""
+    folder = untrained("bert", tmp_path / "artifacts" / "bert" / "1.0")
+    learned = load_file(folder / "model.safetensors")
+    arguments = json.loads((folder / "card.json").read_text())["network"]
+    network = BertClassifier(**arguments)
+    pretrained.load(network, "bert")
+    for key, tensor in network.features.state_dict().items():
+        assert torch.equal(tensor, learned[f"features.{key}"]), key
