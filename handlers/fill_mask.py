@@ -14,7 +14,7 @@ from handlers.classification import Item
 from handlers.codecs.text import PAD
 from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
 from handlers.errors import BadRequest
-from handlers.replies import BOOLEAN, NUMBER, STRING, array, schema
+from handlers.replies import BOOLEAN, NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
 from handlers.words import Words
 
@@ -24,10 +24,7 @@ MASK = "[MASK]"
 class FillMask(TaskHandler[Item[Words]]):
     """Explains the first gap by integrated gradients of the embeddings."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "application/json": {"schema": schema(text=STRING)},
-        "text/plain": {"schema": STRING},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
     REPLY: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,

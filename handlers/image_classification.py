@@ -12,14 +12,14 @@ from handlers import codecs
 from handlers.classification import CLASS, ClassificationHandler, Item
 from handlers.codecs.image import ImageCodec, image_bytes
 from handlers.heatmap import heatmap
-from handlers.replies import BASE64, NUMBER, STRING, schema, upload
+from handlers.replies import BASE64, IMAGE, NUMBER, STRING, schema
 from handlers.row import Row
 
 
 class ImageClassification(ClassificationHandler):
     """Item.input is (C, S, S) of uint8. Explains by integrated gradients from a black image (arXiv:1703.01365)."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
+    REQUEST: ClassVar[Mapping[str, Any]] = IMAGE
     EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, target=CLASS, convergence_delta=NUMBER, heatmap=BASE64
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from handlers.base import Reply, TaskHandler
 from handlers.heatmap import heatmap
-from handlers.replies import Answer, upload
+from handlers.replies import IMAGE, Answer
 from handlers.row import Row
 
 Input = TypeVar("Input")
@@ -32,7 +32,7 @@ class Item(Generic[Input]):
 class ImageTaskHandler(TaskHandler[Item[Input]]):
     """Explains by integrated gradients (arXiv:1703.01365) of any score."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
+    REQUEST: ClassVar[Mapping[str, Any]] = IMAGE
 
     def attributed(
         self, pixels: Tensor, batch: Tensor, baseline: float, score: Callable[[Tensor], Tensor], as_png: bool

@@ -14,7 +14,7 @@ from handlers.codecs.image import image_bytes, png
 from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
 from handlers.errors import BadRequest
 from handlers.image_task import Item
-from handlers.replies import BASE64, STRING, Answer, schema, upload
+from handlers.replies import BASE64, IMAGE, STRING, Answer, schema
 from handlers.row import Row
 
 
@@ -22,7 +22,7 @@ class ImageTranslation(TaskHandler[Item[tuple[Letterboxed, int]]]):
     """The option `to` names the domain to translate to, the last one if it is not given. What comes back is the whole
     image in its own proportions, its longer side as many pixels as the network takes."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
+    REQUEST: ClassVar[Mapping[str, Any]] = IMAGE
     REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, to=STRING, image=BASE64)
     NOT_EXPLAINED = "a translation is an image, not a decision; translated back, it shows what was kept of the original"
 

@@ -17,7 +17,7 @@ from handlers.codecs.letterbox import LetterboxCodec
 from handlers.detection import OBJECT, Item, alone, boxed, chosen, objects
 from handlers.display import scaled
 from handlers.heatmap import heatmap
-from handlers.replies import BASE64, STRING, Answer, array, schema, upload
+from handlers.replies import BASE64, IMAGE, STRING, Answer, array, schema
 from handlers.row import Row
 from models.parts.detection import Detections, Detector
 
@@ -31,7 +31,7 @@ class ObjectDetection(TaskHandler[Item]):
     """
 
     network: Detector
-    REQUEST: ClassVar[Mapping[str, Any]] = upload("image", "image/*")
+    REQUEST: ClassVar[Mapping[str, Any]] = IMAGE
     REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, objects=array(OBJECT))
     EXPLANATION: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, target=OBJECT, heatmap=BASE64)
 

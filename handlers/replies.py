@@ -82,3 +82,8 @@ def upload(field: str, *kinds: str) -> dict[str, Any]:
         "multipart/form-data": {"schema": schema(**{field: BINARY})},
         "application/json": {"schema": schema(**{field: BASE64})},
     }
+
+
+# What most requests are: a picture; a text, as it is or in JSON.
+IMAGE: dict[str, Any] = upload("image", "image/*")
+TEXT: dict[str, Any] = {"application/json": {"schema": schema(text=STRING)}, "text/plain": {"schema": STRING}}

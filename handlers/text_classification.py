@@ -13,7 +13,7 @@ from handlers.classification import CLASS, ClassificationHandler, Item
 from handlers.codecs import reader
 from handlers.codecs.text import PAD
 from handlers.errors import BadRequest
-from handlers.replies import BOOLEAN, NUMBER, STRING, array, schema
+from handlers.replies import BOOLEAN, NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
 from handlers.words import Words
 
@@ -22,10 +22,7 @@ class TextClassification(ClassificationHandler):
     """Explains by integrated gradients of the embeddings, from padding to the words; what a network attends to stands
     beside: it is how it reads, and no reason."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "application/json": {"schema": schema(text=STRING)},
-        "text/plain": {"schema": STRING},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
     REPLY: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, predictions=array(CLASS), truncated=BOOLEAN, unknown=array(STRING)
     )

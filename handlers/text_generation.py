@@ -10,7 +10,7 @@ from handlers import codecs
 from handlers.base import NOT_FINITE, Reply
 from handlers.codecs.characters import END, CharacterCodec
 from handlers.codecs.text import text_of
-from handlers.replies import BOOLEAN, INTEGER, NUMBER, STRING, array, schema
+from handlers.replies import BOOLEAN, INTEGER, NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
 from handlers.sampling import Sampling
 from handlers.streaming import StreamingHandler
@@ -22,10 +22,7 @@ LENGTH, MOST = 50, 500  # tokens that are added
 class TextGeneration(StreamingHandler[Wish, Writing]):
     """All texts that are under way get their next token in one pass, wherever each is."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "application/json": {"schema": schema(text=STRING)},
-        "text/plain": {"schema": STRING},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
     REPLY: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,

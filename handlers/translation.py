@@ -14,7 +14,7 @@ from handlers.codecs.subwords import BEGIN, END, SubwordCodec
 from handlers.codecs.text import PAD, UNK, text_of
 from handlers.decoding import Hypothesis, search
 from handlers.errors import BadRequest
-from handlers.replies import BOOLEAN, NUMBER, STRING, array, schema
+from handlers.replies import BOOLEAN, NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
 from handlers.sentence import Sentence, most, paired, rounded
 
@@ -22,10 +22,7 @@ from handlers.sentence import Sentence, most, paired, rounded
 class Translation(TaskHandler[Sentence]):
     """Explains by leaving out: how much less likely each token of the translation is without one of the source."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "application/json": {"schema": schema(text=STRING)},
-        "text/plain": {"schema": STRING},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
     REPLY: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,

@@ -11,17 +11,14 @@ from handlers.base import Reply, TaskHandler
 from handlers.classification import Item
 from handlers.codecs.text import SPECIAL, TextCodec, text_of
 from handlers.errors import BadRequest
-from handlers.replies import NUMBER, STRING, array, schema
+from handlers.replies import NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
 
 
 class WordSimilarity(TaskHandler[Item[Tensor]]):
     """The word is looked up as texts are cut: its width and case do not matter."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
-        "application/json": {"schema": schema(text=STRING)},
-        "text/plain": {"schema": STRING},
-    }
+    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
     REPLY: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, neighbours=array(schema(word=STRING, similarity=NUMBER))
     )
