@@ -6,16 +6,16 @@ from functools import cached_property
 from itertools import pairwise
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
+from handlers.codecs import byte_pairs
 from handlers.codecs.text import UNK
 
 BEGIN, END = 2, 3
 SPECIAL = ("<PAD>", "<UNK>", "<BEGIN>", "<END>")
 SPACE = "\u2581"  # what the tokenizer writes for it
 HAN = "[\u3400-\u9fff\uf900-\ufaff]"
-FREQUENT = 2  # how often a character comes at least, or it is unknown
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SubwordCodec:
 
     @classmethod
     def fit(cls, texts: Iterable[str], vocabulary_size: int, max_characters: int, max_tokens: int) -> "SubwordCodec":
-        """Byte-pair encoding (Sennrich et al., arXiv:1508.07909): digits and Chinese characters stand alone."""
+        """Byte-pair encoding: digits and Chinese characters stand alone."""
         tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNK]))
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -42,16 +42,7 @@ class SubwordCodec:
             ]
         )
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
-        texts = list(texts)
-        known = alphabet(tokenizer, texts)
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary_size,
-            special_tokens=list(SPECIAL),
-            initial_alphabet=known,
-            limit_alphabet=len(known),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(texts, trainer)
+        byte_pairs.train(tokenizer, list(texts), vocabulary_size, SPECIAL)
         return cls(tokenizer.to_str(), max_characters, max_tokens)
 
     @cached_property
@@ -92,13 +83,3 @@ class SubwordCodec:
         """What each token adds to the text."""
         texts = [self.text(numbers[:count]) for count in range(len(numbers) + 1)]
         return [after[len(before) :].strip() for before, after in pairwise(texts)]
-
-
-def alphabet(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The characters that come often enough, as the tokenizer sees them."""
-    counts: dict[str, int] = {}
-    for text in texts:
-        for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
-            for character in piece:
-                counts[character] = counts.get(character, 0) + 1
-    return sorted(character for character, count in counts.items() if count >= FREQUENT)

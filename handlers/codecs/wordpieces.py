@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor
+
+from handlers.codecs import byte_pairs
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -22,17 +24,13 @@ class WordPieceCodec:
 
     @classmethod
     def fit(cls, texts: Iterable[str], max_words: int, max_characters: int, size: int = 6_000) -> "WordPieceCodec":
-        """WordPiece (Wu et al., arXiv:1609.08144), upper case and accents left out."""
-        tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL[1]))
+        """Upper case and accents are left out, every Chinese character stands by itself."""
+        tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[1]))
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.NFKC(), normalizers.BertNormalizer(strip_accents=True)]
         )
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), limit_alphabet=5_000, show_progress=False
-        )
-        tokenizer.train_from_iterator(texts, trainer)
+        byte_pairs.train(tokenizer, list(texts), size, SPECIAL)
         return cls(tokenizer.to_str(), max_words, max_characters)
 
     @cached_property
