@@ -1,5 +1,6 @@
 """Requests that take many steps: what is kept of each from one to the next, and what is sent after each."""
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -7,6 +8,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from handlers.base import Item
 from handlers.replies import Answer
 from handlers.row import Row
+
+GRPC_STREAMS = "MARINA_GRPC_STREAMS"  # set for workers of a TorchServe that can
 
 
 class Job(Protocol):
@@ -45,7 +48,12 @@ class Part(NamedTuple):
 
 
 def over_grpc(row: Row) -> bool:
-    """TorchServe drops such a request after its first part (GRPCJob.isOpen says whether it was cancelled), so that it
-    must hear nothing before the end; and its reply must say that it is the last, or StreamPredictions kills the worker.
-    """
+    """The reply must then say that it is the last, or StreamPredictions kills the worker."""
     return "host" not in row.headers
+
+
+def streams(row: Row) -> bool:
+    """Can the reply come in parts? TorchServe as it is drops a request over gRPC after the first (GRPCJob.isOpen says
+    whether it was cancelled), so that it must hear nothing before the end; serving/grpc_streams.py mends that.
+    """
+    return row.flag("stream") and (not over_grpc(row) or GRPC_STREAMS in os.environ)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from handlers.base import NOT_FINITE, Item, TaskHandler, finite, head
 from handlers.errors import BadRequest
-from handlers.jobs import Part, Running, Work, over_grpc
+from handlers.jobs import Part, Running, Work, over_grpc, streams
 from handlers.jsons import dumps
 from handlers.replies import Answer
 from handlers.row import Row
@@ -102,9 +102,9 @@ class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
         for i, (answer, last) in parts.items():
             head(answer, context, i)
             if over_grpc(rows[i]):
-                if last is False:
+                if last is False and not running[i].stream:
                     del context.request_ids[i]  # what is not in the message stays in the batch
-                last = True
+                last = last is not False or not running[i].stream
             context.stopping_criteria[i] = lambda _, last=last: last
         return [parts[i].answer.body for i in range(len(rows))]
 
@@ -120,7 +120,7 @@ class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
         if row.request_id in self._running:
             return None
         try:
-            item, stream = self.decode(row), row.flag("stream") and not over_grpc(row)
+            item, stream = self.decode(row), streams(row)
             if stream and self.content_type(item) != JSON:
                 raise BadRequest("stream", f"lines of JSON are no {self.content_type(item)}: ask for one of the two")
         except BadRequest as fault:

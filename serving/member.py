@@ -137,7 +137,7 @@ class Member:
             return
         self._become("registering", "TorchServe is unpacking it")
         # 1 ms is the shortest delay that TorchServe knows; who asks for more wants to wait.
-        knows_no_wait = no_wait.active(classes(self._settings)) and self.archive.config.get("maxBatchDelay") == 1
+        knows_no_wait = no_wait.CHANGE.active(classes(self._settings)) and self.archive.config.get("maxBatchDelay") == 1
         faster = {"max_batch_delay": 0} if knows_no_wait else {}
         await torchserve.register(self.archive.name, self.archive.path.name, self.wanted.workers, **faster)
         self._become("loading", "its worker is loading")

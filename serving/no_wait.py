@@ -9,43 +9,18 @@ waited for.
 The same class makes the workers of a model take turns at its queue, by a lock. With continuous batching a busy one
 looks into the queue between two steps, by `pollInferJob`, and would wait there until an idle one, which holds the lock,
 has got something to do: its streams would stand still. So the lock is left out there, seven bytes that do nothing; the
-queue needs none. TorchServe 0.12.0 is its last release, so the class is known by its hash; any other is left as it is.
+queue needs none.
 """
 
-import hashlib
-import zipfile
-from pathlib import Path
+from serving.java_class import Change
 
-from serving.files import write_atomic
-
-MEMBER = "org/pytorch/serve/wlm/Model.class"
-KNOWN = "7c5523f1fe77fe79aa32665469e17725e70518692abcf4987989ef72f10d4cff"  # SHA-256, TorchServe 0.12.0
 # lconst_0, lcmp, then "go on if greater" or "go on if greater or equal", over the three bytes of the break.
 LEFT, OVERDRAWN = bytes.fromhex("09949d0006a7"), bytes.fromhex("09949c0006a7")
 # this.lock.lockInterruptibly(), first in pollInferJob; unlocking asks who holds it.
 LOCK, NOTHING = bytes.fromhex("2ab40100b601b8"), bytes(7)
 
-
-def patched(jar: Path) -> bytes | None:
-    """The class as it should be; None if this is not the TorchServe that we know."""
-    with zipfile.ZipFile(jar) as archive:
-        found = archive.read(MEMBER)
-    if hashlib.sha256(found).hexdigest() != KNOWN:
-        return None
-    return found.replace(LEFT, OVERDRAWN).replace(LOCK, NOTHING, 1)
-
-
-def write(jar: Path, classes: Path) -> bool:
-    """Put the class where the JVM looks first; False, and nothing there, for another TorchServe."""
-    file, content = classes / MEMBER, patched(jar)
-    if content is None:
-        file.unlink(missing_ok=True)
-        return False
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, content)
-    return True
-
-
-def active(classes: Path) -> bool:
-    """Does the running TorchServe know a delay of 0?"""
-    return (classes / MEMBER).is_file()
+CHANGE = Change(
+    "org/pytorch/serve/wlm/Model.class",
+    "7c5523f1fe77fe79aa32665469e17725e70518692abcf4987989ef72f10d4cff",
+    ((LEFT, OVERDRAWN, -1), (LOCK, NOTHING, 1)),
+)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from serving import no_wait
+from serving import grpc_streams, no_wait
 from serving.errors import MarinaError
 from serving.files import write_atomic
 from serving.settings import LOOPBACK, Settings
@@ -93,7 +93,8 @@ def render_shim(settings: Settings) -> None:
 def render(settings: Settings) -> None:
     """Write what TorchServe reads at its start. A backslash is an escape in config.properties, so it is doubled."""
     render_shim(settings)
-    no_wait.write(home() / "ts" / "frontend" / "model-server.jar", classes(settings))
+    for change in (no_wait.CHANGE, grpc_streams.CHANGE):
+        change.write(home() / "ts" / "frontend" / "model-server.jar", classes(settings))
     lines = (f"{key}={value.replace(chr(92), chr(92) * 2)}" for key, value in effective(settings).items())
     write_atomic(configuration(settings), "# Made from config.properties at each start.\n" + "\n".join(lines) + "\n")
 
@@ -117,10 +118,15 @@ def command(settings: Settings) -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """No PYTHONPATH: repository code must not shadow archived code. TEMP of its own: instances share sockets there."""
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TS_CONFIG_FILE"}}
-    return kept | {
-        "JAVA_HOME": str(java().parents[1]),
-        "LOG_LOCATION": str(settings.logs),
-        "METRICS_LOCATION": str(settings.logs),
-        "TEMP": str(settings.sockets),
-        "TMPDIR": str(settings.sockets),
-    }
+    streams = {grpc_streams.VARIABLE: "1"} if grpc_streams.CHANGE.active(classes(settings)) else {}
+    return (
+        kept
+        | streams
+        | {
+            "JAVA_HOME": str(java().parents[1]),
+            "LOG_LOCATION": str(settings.logs),
+            "METRICS_LOCATION": str(settings.logs),
+            "TEMP": str(settings.sockets),
+            "TMPDIR": str(settings.sockets),
+        }
+    )

@@ -7,6 +7,7 @@ from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.protocol.otf_message_handler import create_predict_response
 
+from handlers.jobs import GRPC_STREAMS
 from tests.serve.counting_handler import Counting
 from tests.worker import JSON, METRICS
 
@@ -139,6 +140,20 @@ def test_over_grpc_there_is_one_message_and_it_is_the_last(frontend):
     frontend.step()
     assert frontend.lines("grpc") == [{"model": "counting", "version": "1.0", "count": 3}]
     assert frontend.got["grpc"][0][1] == "false"
+
+
+def test_a_torchserve_that_can_gets_a_stream_over_grpc_in_parts(frontend, monkeypatch):
+    monkeypatch.setenv(GRPC_STREAMS, "1")
+    frontend.post("stream", {"to": 2, "stream": True}, {})
+    frontend.post("whole", {"to": 2}, {})
+    frontend.step()
+    frontend.step()
+    assert [following for _, following in frontend.got["stream"]] == ["true", "false"]
+    assert [line.get("step", line.get("count")) for line in frontend.lines("stream")] == [1, 2, 2]
+    assert [following for _, following in frontend.got["whole"]] == ["false"]
+    frontend.post("short", {"to": 1, "stream": True}, {})
+    frontend.step()
+    assert [following for _, following in frontend.got["short"]] == ["false"]
 
 
 def test_an_output_that_is_not_finite_ends_as_an_error(frontend, monkeypatch):

@@ -89,24 +89,51 @@ def test_a_bug_in_the_middle_ends_the_stream(bundle: Bundle):
     assert bundle.http.post("/predictions/one", json={"to": 1}).status_code == 200
 
 
-def test_grpc_gets_one_message_and_the_worker_lives(bundle: Bundle):
+@pytest.fixture
+def over_grpc(bundle: Bundle):
+    """call(rpc, **order) asks model `one`: its parts as they come, or the one reply."""
     request, reply = messages()
-    (pid,) = bundle.worker_pids("one")
+    form = {"request_serializer": request.SerializeToString, "response_deserializer": reply.FromString}
     metadata = [("protocol", "gRPC"), ("authorization", bundle.token()["Authorization"])]
     with grpc.insecure_channel(f"127.0.0.1:{bundle.settings.grpc_inference_port}") as channel:
-        form = {"request_serializer": request.SerializeToString, "response_deserializer": reply.FromString}
-        unary = channel.unary_unary(f"{SERVICE}/Predictions", **form)
-        stream = channel.unary_stream(f"{SERVICE}/StreamPredictions", **form)
+        kinds = {"Predictions": channel.unary_unary, "StreamPredictions": channel.unary_stream}
 
-        def ask(call, **order):
-            return call(
-                request(model_name="one", input={"data": json.dumps(order).encode()}), metadata=metadata, timeout=60
-            )
+        def call(rpc: str, **order):
+            asked = request(model_name="one", input={"data": json.dumps(order).encode()})
+            return kinds[rpc](f"{SERVICE}/{rpc}", **form)(asked, metadata=metadata, timeout=60)
 
-        assert json.loads(ask(unary, to=5).prediction)["count"] == 5
-        assert [json.loads(part.prediction)["count"] for part in ask(stream, to=5, stream=True)] == [5]
-        assert [json.loads(part.prediction)["code"] for part in ask(stream, to=0)] == [400]
+        yield call
+
+
+def test_grpc_gets_one_message_and_the_worker_lives(bundle: Bundle, over_grpc):
+    (pid,) = bundle.worker_pids("one")
+    assert json.loads(over_grpc("Predictions", to=5).prediction)["count"] == 5
+    assert [json.loads(part.prediction)["count"] for part in over_grpc("StreamPredictions", to=5)] == [5]
+    assert [json.loads(part.prediction)["code"] for part in over_grpc("StreamPredictions", to=0)] == [400]
     assert bundle.worker_pids("one") == [pid]
+
+
+def test_a_stream_over_grpc_comes_in_parts(bundle: Bundle, over_grpc):
+    lines = b"".join(part.prediction for part in over_grpc("StreamPredictions", to=3, stream=True)).splitlines()
+    assert [json.loads(line).get("step") for line in lines] == [1, 2, 3, None]
+    assert json.loads(lines[-1])["count"] == 3
+    (pid,) = bundle.worker_pids("one")
+    only = over_grpc("Predictions", to=3, stream=True)  # a call that has one reply: the first part
+    assert json.loads(only.prediction)["step"] == 1
+    assert json.loads(over_grpc("Predictions", to=2).prediction)["count"] == 2
+    assert bundle.worker_pids("one") == [pid]
+
+
+def test_work_ends_when_a_client_of_grpc_leaves(bundle: Bundle, over_grpc):
+    stream = over_grpc("StreamPredictions", **FOREVER)
+    assert [json.loads(next(stream).prediction)["step"] for _ in range(3)] == [1, 2, 3]
+    stream.cancel()
+
+    def alone() -> bool:
+        lines = bundle.http.post("/predictions/one", json={"to": 2, "stream": True}).text.splitlines()
+        return [json.loads(line)["side_by_side"] for line in lines[:-1]] == [1, 1]
+
+    eventually(alone, "the worker sees that its client has gone")
 
 
 def test_a_dead_worker_ends_its_streams(bundle: Bundle):
