@@ -29,3 +29,10 @@ def bomb() -> bytes:
 
 
 BASE64 = base64.b64encode(picture()).decode()
+
+
+def png(image: Image.Image) -> bytes:
+    """The image as a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -16,7 +16,7 @@ from archive.build import build
 from handlers.codecs.letterbox import LetterboxCodec
 from models.parts.masks import pasted
 from tests import coco
-from tests.samples import picture
+from tests.samples import picture, png
 from tests.worker import Ask, Worker
 from training import fit
 from training.detection import BoxAugment
@@ -28,10 +28,8 @@ SIDE = 28
 SQUARE = models.find(NAME).input["size"]  # pixels that the network sees
 
 
-def png_of(size) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, "white").save(buffer, "PNG")
-    return buffer.getvalue()
+def white(size) -> bytes:
+    return png(Image.new("RGB", size, "white"))
 
 
 def sees(worker, monkeypatch, boxes, shapes, label=3):
@@ -50,9 +48,9 @@ def test_masks_are_in_pixels_of_the_image_as_sent(worker, monkeypatch, size):
     half = torch.zeros(SIDE, SIDE)
     half[:, : SIDE // 2] = 1
     codec: LetterboxCodec = worker(NAME).handler.codec
-    image = codec.letterbox(png_of(size))
+    image = codec.letterbox(white(size))
     sees(worker, monkeypatch, image.to_square(box).tolist(), [half])
-    (reply,) = worker(NAME).ask(Ask({"body": png_of(size)}))
+    (reply,) = worker(NAME).ask(Ask({"body": white(size)}))
     (found,) = reply.json["objects"]
     assert found["mask"]["size"] == [height, width]
     assert found["box"] == pytest.approx(box[0].tolist(), abs=0.02)
@@ -68,7 +66,7 @@ def test_masks_are_in_pixels_of_the_image_as_sent(worker, monkeypatch, size):
 
 def test_a_picture_shows_the_masks_in_the_image(worker, monkeypatch):
     sees(worker, monkeypatch, [[0.25 * SQUARE] * 2 + [0.75 * SQUARE] * 2], [torch.ones(SIDE, SIDE)])
-    (got,) = worker(NAME).ask(Ask({"body": png_of((256, 256))}, PNG))
+    (got,) = worker(NAME).ask(Ask({"body": white((256, 256))}, PNG))
     shown = np.array(Image.open(io.BytesIO(got.body)).convert("RGB")).astype(int)
     assert shown.shape == (256, 256, 3)
     assert (shown[80:180, 80:180] != 255).any(axis=2).all()  # coloured where the object is
@@ -77,10 +75,10 @@ def test_a_picture_shows_the_masks_in_the_image(worker, monkeypatch):
 
 def test_an_image_without_objects_is_answered_with_none(worker, monkeypatch):
     sees(worker, monkeypatch, [], [])
-    plain, shown = worker(NAME).ask(Ask({"body": png_of((50, 30))}), Ask({"body": png_of((50, 30))}, PNG))
+    plain, shown = worker(NAME).ask(Ask({"body": white((50, 30))}), Ask({"body": white((50, 30))}, PNG))
     assert (plain.status, plain.json["objects"]) == (200, [])
     assert (shown.status, shown.content_type) == (200, "image/png")
-    (why,) = worker(NAME).ask(Ask({"body": png_of((50, 30))}, {"explain": "True"}))
+    (why,) = worker(NAME).ask(Ask({"body": white((50, 30))}, {"explain": "True"}))
     assert (why.status, why.json["field"]) == (400, "image")
 
 
@@ -93,7 +91,7 @@ def test_an_object_that_is_gone_where_anything_is_covered_is_explained(worker, m
         return always(images) * whole.view(-1, 1, 1)
 
     monkeypatch.setattr(worker(NAME).handler, "run", only_in_the_whole_image)
-    (why,) = worker(NAME).ask(Ask({"body": png_of((50, 50))}, {"explain": "True"}))
+    (why,) = worker(NAME).ask(Ask({"body": white((50, 50))}, {"explain": "True"}))
     assert why.status == 200
     assert why.json["target"]["label"] == worker(NAME).handler.labels[3]
 
@@ -104,7 +102,7 @@ def test_masks_of_forty_megapixels_come_whole(worker, monkeypatch):
     middles = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
     round_one = (middles[:, None] ** 2 + middles**2 < 0.8).float()
     sees(worker, monkeypatch, boxes, [round_one] * len(boxes))
-    (reply,) = worker(NAME).ask(Ask({"body": png_of(size)}))
+    (reply,) = worker(NAME).ask(Ask({"body": white(size)}))
     assert reply.status == 200
     found = reply.json["objects"]
     assert len(found) == len(boxes)

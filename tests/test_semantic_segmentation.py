@@ -15,13 +15,11 @@ import models
 from archive.build import build
 from handlers.codecs import mask as codec
 from handlers.replies import MAX_BYTES
-from models.fcn import FCN, doubling
-from tests.samples import picture
+from tests.samples import picture, png
 from tests.tasks.semantic_segmentation import LABELS
-from tests.voc import BORDER, PALETTE, devkit
+from tests.voc import PALETTE, devkit
 from tests.worker import Ask, Worker
 from training import fit, requests
-from training.segmentation import MaskAugment, in_square, overlap, pixel_loss
 
 NAMES = [name for name in models.names() if models.find(name).task == "semantic_segmentation"]
 EXPLAIN = {"explain": "True"}
@@ -29,16 +27,10 @@ PNG = {"accept": "image/png"}
 SEVEN = LABELS.index("7")
 
 
-def file_of(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def white_box(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
     image = Image.new("RGB", size, "black")
     ImageDraw.Draw(image).rectangle(box, fill="white")
-    return file_of(image)
+    return png(image)
 
 
 def bright_is_seven(images: torch.Tensor) -> torch.Tensor:
@@ -121,7 +113,7 @@ def test_the_mask_of_the_largest_image_fits_into_a_reply(size):
 def test_an_enormous_image_is_answered(simple):
     image = Image.new("RGB", (8000, 5000), "black")
     image.paste("white", (2000, 1000, 6000, 4000))
-    (reply,) = simple.ask(Ask({"body": file_of(image)}))
+    (reply,) = simple.ask(Ask({"body": png(image)}))
     assert mask_in(reply).size == (8000, 5000)
     assert reply.json["classes"] == {"background": pytest.approx(0.7, abs=0.01), "7": pytest.approx(0.3, abs=0.01)}
 
@@ -171,7 +163,7 @@ def test_there_is_no_explanation_of_a_class_that_is_not_in_the_mask(simple):
 
 
 def test_where_there_is_nothing_but_background_it_is_what_is_explained(simple):
-    (why,) = simple.ask(Ask({"body": file_of(Image.new("RGB", (60, 40), "black"))}, EXPLAIN))
+    (why,) = simple.ask(Ask({"body": png(Image.new("RGB", (60, 40), "black"))}, EXPLAIN))
     assert (why.status, why.json["target"]["label"], why.json["target"]["share"]) == (200, "background", 1.0)
 
 
@@ -189,88 +181,6 @@ def test_a_strip_and_a_single_pixel_are_explained(worker):
     for size in ((3000, 2), (1, 1)):
         (why,) = worker("fcn").ask(Ask({"body": picture(size=size)}, EXPLAIN))
         assert why.status == 200
-
-
-def test_one_network_answers_at_three_strides():
-    torch.manual_seed(0)
-    fine = FCN(num_classes=4).eval()
-    images = torch.randn(2, 3, 64, 96)[..., :64]
-    for stride in (32, 16, 8):
-        network = FCN(num_classes=4, stride=stride).eval()
-        network.load_state_dict(fine.state_dict())
-        with torch.inference_mode():
-            scores = network.scores(images)
-            assert {one: found.shape[2] for one, found in scores.items()} == {
-                one: 64 // one for one in (32, 16, 8) if one >= stride
-            }
-            assert torch.equal(scores[stride], fine.scores(images)[stride])
-            assert network(images).shape == (2, 4, 64, 64)
-    with pytest.raises(ValueError, match="no FCN-4s; there are: 32s, 16s, 8s"):
-        FCN(stride=4)
-
-
-def test_a_transposed_convolution_begins_as_bilinear_interpolation():
-    maps = torch.rand(1, 3, 5, 7)
-    with torch.inference_mode():
-        doubled = doubling(3)(maps)
-    wanted = interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(doubled[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1])
-    assert doubled.shape == wanted.shape
-
-
-def test_masks_move_with_the_pixels_and_what_comes_in_is_border():
-    images = torch.zeros(8, 3, 96, 96, dtype=torch.uint8)
-    images[:, :, 30:60, 20:70] = 255
-    masks = (images[:, 0] > 0).to(torch.uint8) * 5
-    torch.manual_seed(0)
-    pixels, moved = MaskAugment(("shift",), (0.5, 0.5, 0.5))(images, masks, few=2)
-    assert len({tuple(np.argwhere(one.numpy() == 5)[0]) for one in moved}) == 4
-    for image, mask in zip(pixels, moved, strict=True):
-        known = mask != BORDER
-        assert set(mask.unique().tolist()) <= {0, 5, BORDER}
-        agreement = ((image[0] > 127) == (mask == 5))[known].float().mean()
-        assert agreement > 0.98
-    assert (moved == BORDER).any()
-    with pytest.raises(ValueError, match=r"there are: .*shift"):
-        MaskAugment(("flip",), (0.0, 0.0, 0.0))
-
-
-def test_the_mask_of_a_square_has_borders_beside_the_image(worker):
-    image = worker("fcn").handler.codec.letterbox(picture(size=(40, 20)))
-    mask = torch.arange(800).view(20, 40).remainder(7).to(torch.uint8)
-    square = in_square(mask, image)
-    assert square.shape == (256, 256)
-    assert (square == BORDER).sum() == 256 * 128
-    assert image.content(square)[2::5, 2].tolist()[:10] == [
-        int(mask[int((5 * n + 2.5) * 20 / 128), 0]) for n in range(10)
-    ]
-    with pytest.raises(ValueError, match=r"a mask of \(40, 20\) for an image of \(20, 40\)"):
-        in_square(mask.T, image)
-
-
-def test_overlap_is_counted_over_all_pixels_and_borders_are_left_out():
-    def file(rows) -> bytes:
-        return file_of(Image.fromarray(np.array(rows, dtype=np.uint8)))
-
-    truths = [file([[0, 0, 1, 1], [0, 0, 255, 255]]), file([[2]])]
-    found = [torch.tensor([[0, 1, 1, 1], [0, 0, 0, 2]]), torch.tensor([[2]])]
-    got = overlap(truths, found, ["background", "a", "b", "nowhere"])
-    assert got["iou"].tolist() == pytest.approx([3 / 4, 2 / 3, 1, 0])
-    assert float(got["miou"]) == pytest.approx((3 / 4 + 2 / 3 + 1) / 3)
-    assert float(got["pixel_accuracy"]) == pytest.approx(6 / 7)
-
-
-def test_the_loss_is_0_for_what_is_right_and_borders_do_not_matter():
-    masks = torch.tensor([[[0, 1], [2, BORDER]]])
-    right = torch.nn.functional.one_hot(masks.clamp(max=2), 3).permute(0, 3, 1, 2) * 40.0
-    assert float(pixel_loss(right, masks)) == pytest.approx(0, abs=1e-4)
-    other = right.clone()
-    other[..., 1, 1] = torch.tensor([40.0, 0, 0])
-    assert float(pixel_loss(other, masks)) == pytest.approx(0, abs=1e-4)
-    assert float(pixel_loss(right.roll(1, dims=1), masks)) > 40
-    logits = torch.randn(1, 3, 2, 2)
-    entropy = torch.nn.functional.cross_entropy(logits, masks, ignore_index=BORDER)
-    assert 0 < float(pixel_loss(logits, masks) - entropy) < 1
 
 
 @pytest.mark.parametrize("name", NAMES)
