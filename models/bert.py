@@ -11,9 +11,12 @@ from models.parts.bert import Encoder
 class BERT(nn.Module):
     """A small encoder with BERT's two questions: which word was here, and does this sentence follow that one?"""
 
-    def __init__(self, vocabulary_size: int, separator: int, width: int = 256, heads: int = 4, layers: int = 4) -> None:
+    def __init__(
+        self, vocabulary_size: int, separator: int, width: int = 256, heads: int = 4, layers: int = 3, near: int = 5
+    ) -> None:
         super().__init__()
-        self.features = Encoder(vocabulary_size, separator, width, heads, layers, longest=256)
+        # No dropout: other words are left out each time, and there is more to learn than there is time for.
+        self.features = Encoder(vocabulary_size, separator, width, heads, layers, 256, near, dropout=0.0)
         self.transform = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
@@ -38,9 +41,9 @@ CARD = Card(
     network=BERT,
     data="reviews",
     input={"max_characters": 2_000, "max_words": 126},
-    recipe=Recipe(epochs=6, batch_size=64, lr=1e-3, weight_decay=1e-2, precision="bf16"),
+    recipe=Recipe(epochs=8, batch_size=32, lr=1e-3, weight_decay=1e-2, precision="bf16"),
     serving=Serving(batch_size=8),
-    floor={"top5": 0.15},  # 0.35 is the aim; this recipe was not trained in full yet
+    floor={"top5": 0.35},
     anchor="no published figure for these reviews",
     source="Devlin et al., arXiv:1810.04805; whole words are masked: Cui et al., arXiv:1906.08101",
 )

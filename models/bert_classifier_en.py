@@ -10,7 +10,7 @@ CARD = Card(
     data="newsgroups",
     input={"max_words": 126, "max_characters": 10_000},
     recipe=Recipe(
-        epochs=2,
+        epochs=1,
         batch_size=32,
         lr=1e-3,
         weight_decay=1e-2,
@@ -19,7 +19,7 @@ CARD = Card(
         precision="bf16",
     ),
     serving=Serving(batch_size=8),
-    floor={"accuracy": 0.50},  # 0.03 above frozen features is the aim; this recipe was not trained in full yet
+    floor={"above_frozen": 0.03},
     anchor="no published figure for these five groups",
     source="Wang et al., arXiv:2002.10957; Reimers and Gurevych, arXiv:1908.10084",
 )

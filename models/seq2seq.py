@@ -96,9 +96,9 @@ CARD = Card(
     network=Seq2Seq,
     data="en_zh",
     input={"vocabulary_size": 4_000, "max_characters": 500, "max_tokens": 200},
-    recipe=Recipe(epochs=15, batch_size=64, lr=3e-3, weight_decay=1e-2, label_smoothing=0.1, precision="bf16"),
+    recipe=Recipe(epochs=10, batch_size=64, lr=3e-3, weight_decay=1e-2, label_smoothing=0.1, precision="bf16"),
     serving=Serving(batch_size=8),
-    floor={"bleu_phrases": 30.0},  # 60 is the aim; this recipe was not trained in full yet
+    floor={"bleu_phrases": 60.0},
     anchor="BLEU 26.75 on WMT 2014 English-French (Bahdanau et al.)",
     source="Sutskever et al., arXiv:1409.3215; Bahdanau et al., arXiv:1409.0473",
 )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from models.parts.attention import Attention
+from models.parts.attention import Attention, positions
 from models.parts.text import PAD, mask_of
 
 
@@ -37,8 +37,10 @@ class Embeddings(nn.Module):
         self.sentences = nn.Embedding(2, width)
         self.norm = nn.LayerNorm(width, eps)
         self.dropout = nn.Dropout(dropout)
-        for embedding in (self.words, self.places, self.sentences):
+        for embedding in (self.words, self.sentences):
             nn.init.normal_(embedding.weight, std=0.02)
+        # They learn, but begin as waves: to look at a neighbour is then the same turn everywhere, and found early.
+        self.places.weight.data.copy_(0.07 * positions(longest, width))
 
     def forward(self, ids: Tensor) -> Tensor:
         """(N, T) -> (N, T, D)."""
@@ -49,7 +51,11 @@ class Embeddings(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Tokens, of one sentence or two, and layers in which each looks at all others."""
+    """Tokens, of one sentence or two, and layers in which each looks at all others.
+
+    BERT has to find out by itself that neighbours matter. With few texts to learn from they can be given: a convolution
+    over `near` tokens comes first (as in Jiang et al., arXiv:2008.02496, within attention).
+    """
 
     def __init__(
         self,
@@ -59,16 +65,21 @@ class Encoder(nn.Module):
         heads: int,
         layers: int,
         longest: int = 512,
+        near: int = 0,
         dropout: float = 0.1,
         eps: float = 1e-12,
     ) -> None:
         super().__init__()
         self.embeddings = Embeddings(vocabulary_size, separator, width, longest, dropout, eps)
+        self.near = nn.Conv1d(width, width, near, padding=near // 2) if near else None
         self.layers = nn.ModuleList(Layer(width, heads, dropout, eps) for _ in range(layers))
 
     def forward(self, ids: Tensor) -> Tensor:
         """(N, T) -> (N, T, D)."""
         x, mask = self.embeddings(ids), mask_of(ids)
+        if self.near is not None:
+            seen = (x * mask.unsqueeze(2)).transpose(1, 2)  # (N, D, T): nothing of padding
+            x = x + nn.functional.gelu(self.near(seen).transpose(1, 2))
         for layer in self.layers:
             x = layer(x, mask)
         return x

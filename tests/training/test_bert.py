@@ -14,7 +14,7 @@ from tests.worker import untrained
 from training import pretrained, tasks
 from training.data import Dataset, Split
 from training.pretrained import minilm
-from training.tasks.fill_mask import halved, word_numbers
+from training.tasks.fill_mask import FillMask, asked_for, halved, word_numbers
 
 TEXTS = ["房间很干净。服务很热情！", "屏幕很清晰；键盘很舒服。", "没有句号的一句话"] * 20
 
@@ -29,6 +29,32 @@ def test_texts_are_cut_where_a_sentence_ends():
     assert halved("一二。三四五六。七") == ("一二。", "三四五六。七")
     assert halved("没有句号") == ("没有", "句号")
     assert word_numbers("房间很干净") == [0, 0, 1, 2, 2]
+
+
+def test_the_gaps_of_the_test_are_whole_words_as_they_are_read():
+    assert [asked_for(word) for word in ("酒店", "，", "Vista", "512", " ", "…")] == [
+        ["酒", "店"], [","], ["vista"], ["512"], [], []
+    ]  # fmt: skip
+    text = "这台Vista笔记本的屏幕很清晰，键盘很舒服。"
+    asked = FillMask.requests(Dataset(*[Split([text] * 50, [])] * 3))
+    found = [(json.loads(one.body)["text"], one.truth) for one in asked]
+    assert len({shown for shown, _ in found}) > 10  # others each time
+    for shown, truth in found:
+        assert truth
+        assert shown.count("[MASK]") == len(truth)
+        filled = shown
+        for token in truth:
+            filled = filled.replace("[MASK]", token, 1)
+        assert filled.lower().replace(",", "，") == text.lower()
+
+
+def test_padding_is_no_neighbour(task):
+    network = task.network.eval()
+    short = torch.tensor([[7, 8, 9]])
+    with torch.inference_mode():
+        alone = network(short)
+        padded = network(torch.nn.functional.pad(short, (0, 4)))
+    torch.testing.assert_close(padded[:, :3], alone)
 
 
 def test_an_example_is_two_sentences_and_the_words_of_their_tokens(task):

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-ARGUMENTS = {"width": 384, "heads": 12, "layers": 6, "longest": 512}
+ARGUMENTS = {"width": 384, "heads": 12, "layers": 6, "longest": 512, "near": 0}
 EMBEDDINGS = {
     "words.weight": "word_embeddings.weight",
     "places.weight": "position_embeddings.weight",

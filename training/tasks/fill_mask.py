@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,11 @@ from handlers.fill_mask import MASK
 from training import embeddings
 from training.batches import Examples
 from training.data.dataset import Dataset, Split
-from training.masking import masked
+from training.masking import SHARE, masked
 from training.requests import Request
 from training.task import Task
 
 SENTENCE = re.compile(r"(?<=[。！？!?；;])")  # ends here
-GAPS = re.compile(r"[\u4e00-\u9fff]{2,}|[A-Za-z]{2,}")  # words that are asked for in the test
 TOP = 5
 TESTED = 2_000  # texts
 SHORTEST, LONGEST = 10, 100  # characters of those
@@ -111,19 +111,20 @@ class FillMask(Task):
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[Request]:
-        """In each text one word, drawn, is left out: a gap for each of its characters, or one for a Latin word."""
+        """Of each text whole words are left out, drawn as in training, one at least: a gap for each of their
+        characters, or one for a Latin word or a number."""
         random = np.random.default_rng(0)
         texts = [text for text in data.test.inputs if SHORTEST <= len(text) <= LONGEST]
         for text in texts[:TESTED]:
-            words = [(word, begin, end) for word, begin, end in jieba.tokenize(text) if GAPS.fullmatch(word)]
-            if not words:
+            words = jieba.lcut(text)
+            places = [place for place, word in enumerate(words) if asked_for(word)]
+            if not places:
                 continue
-            word, begin, end = words[int(random.integers(len(words)))]
-            gaps = [one.lower() for one in (list(word) if word[0] >= "\u4e00" else [word])]
-            body = {"text": text[:begin] + MASK * len(gaps) + text[end:], "top": TOP}
-            yield Request(
-                json.dumps(body, ensure_ascii=False).encode(), "application/json", [one.lower() for one in gaps]
-            )
+            drawn = random.random(len(places))
+            out = {place for place, chance in zip(places, drawn, strict=True) if chance <= max(SHARE, drawn.min())}
+            shown = [MASK * len(asked_for(word)) if place in out else word for place, word in enumerate(words)]
+            body = json.dumps({"text": "".join(shown), "top": TOP}, ensure_ascii=False).encode()
+            yield Request(body, "application/json", [one for place in sorted(out) for one in asked_for(words[place])])
 
     @staticmethod
     def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -155,6 +156,14 @@ def halved(text: str) -> tuple[str, str]:
     ends = [match.start() for match in SENTENCE.finditer(text) if 0 < match.start() < len(text)]
     middle = min(ends, key=lambda end: abs(end - len(text) / 2), default=len(text) // 2)
     return text[:middle], text[middle:]
+
+
+def asked_for(word: str) -> list[str]:
+    """The tokens of a word as they are read; none where there is nothing to ask for."""
+    read = unicodedata.normalize("NFKC", word).lower()
+    if read.isascii() and read.isalnum():
+        return [read]
+    return list(read) if len(read) == len(word) and not any(map(str.isspace, read)) else []
 
 
 def word_numbers(text: str) -> list[int]:
