@@ -11,7 +11,7 @@ from handlers.errors import BadRequest
 from handlers.row import Row
 
 BEAMS, MOST_BEAMS = 4, 10
-LENGTH_PENALTY, LARGEST_PENALTY = 0.6, 5.0
+LENGTH_PENALTY, LARGEST_PENALTY = 1.5, 5.0
 
 
 @dataclass(frozen=True)

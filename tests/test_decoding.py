@@ -56,11 +56,17 @@ def test_all_beams_differ_and_come_best_first():
 
 
 def test_a_penalty_of_length_favours_longer_ones():
-    assert penalty(1, 0.6) == 1
-    assert penalty(7, 1.0) == 2
+    assert penalty(torch.tensor([1, 7]), 1.0).tolist() == [1, 2]
+    assert penalty(torch.tensor([1, 7]), 0.0).tolist() == [1, 1]
     ((plain, *_),) = found(4)
     ((longer, *_),) = found(4, alpha=5.0)
     assert len(longer.tokens) > len(plain.tokens)
+
+
+def test_a_short_one_that_is_finished_does_not_drive_out_longer_ones_that_are_worth_more():
+    """By plain probability both beams are finished after three steps: B, and A C."""
+    ((best, _),) = found(2, alpha=10.0, longest=6)
+    assert best.tokens[:3] == [A, C, C]
 
 
 def test_a_sentence_ends_at_its_own_limit_whatever_is_beside_it():
