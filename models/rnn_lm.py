@@ -63,7 +63,7 @@ CARD = Card(
     input={"max_characters": 2_000},
     recipe=Recipe(epochs=10, batch_size=8, lr=2e-3, weight_decay=1e-2, precision="bf16"),
     serving=Serving(batch_size=16, continuous_batching=True),
-    floor={"below_ngram": -0.5},  # 0.25 is the aim; this recipe was not trained in full yet
+    floor={"below_ngram": 0.10},  # 0.25 is the aim: it is missed within the time that this machine has
     anchor="no published figure for these reviews",
     source="Mikolov et al. 2010; Hochreiter and Schmidhuber 1997; Zaremba et al., arXiv:1409.2329",
 )
