@@ -43,7 +43,7 @@ CARD = Card(
     input={"max_characters": 2_000, "max_words": 126},
     recipe=Recipe(epochs=8, batch_size=32, lr=1e-3, weight_decay=1e-2, precision="bf16"),
     serving=Serving(batch_size=8),
-    floor={"top5": 0.33},  # 0.35 is the aim
+    floor={"top5": 0.35},
     anchor="no published figure for these reviews",
     source="Devlin et al., arXiv:1810.04805; whole words are masked: Cui et al., arXiv:1906.08101",
 )
