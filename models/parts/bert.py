@@ -39,7 +39,7 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
         for embedding in (self.words, self.sentences):
             nn.init.normal_(embedding.weight, std=0.02)
-        # They learn, but begin as waves: to look at a neighbour is then the same turn everywhere, and found early.
+        # They learn, but begin as waves, where a shift is the same turn everywhere.
         self.places.weight.data.copy_(0.07 * positions(longest, width))
 
     def forward(self, ids: Tensor) -> Tensor:
