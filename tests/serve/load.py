@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.serve.bundle import eventually
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -62,6 +64,11 @@ class Load:
             return
         said = (answer.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
         self.seen.append(Seen(user, answer.status_code, *said, answer.json().get("pid", 0)))
+
+    def wait_for(self, count: int) -> None:
+        """Until `count` more replies have come, however long that takes."""
+        start = len(self.seen)
+        eventually(lambda: len(self.seen) >= start + count, f"{count} more replies")
 
     @property
     def failed(self) -> list[Seen]:

@@ -31,7 +31,7 @@ def bundle(instance: Bundle) -> Bundle:
 
 def test_every_acknowledged_feedback_is_there_once_after_kills(bundle: Bundle):
     with Load(f"{bundle.settings.url}/predictions/digits", rate=150) as load:
-        eventually(lambda: len(load.seen) >= COUNT, "requests")
+        load.wait_for(COUNT)
     ids = [seen.request_id for seen in load.seen if seen.request_id][:COUNT]
     assert len(set(ids)) == COUNT
     acknowledged: set[str] = set()

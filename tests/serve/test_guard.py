@@ -49,7 +49,7 @@ def test_a_variant_that_is_worse_goes_back_to_0(bundle: Bundle, fault):
     with Load(f"{bundle.settings.url}/predictions/{fault}", RATE) as load:
         eventually(lambda: len(history(bundle, fault)) > 1, "the guard acts", 90)
         back = len(load.seen)
-        eventually(lambda: len(load.seen) > back + 100, "more load")
+        load.wait_for(100)
     acted, created = history(bundle, fault)
     assert (acted["what"], acted["who"], weights(acted)) == ("guard", "guard", [100, 0])
     assert acted["why"].startswith(f"{CANDIDATES[fault]}: {fault}")
