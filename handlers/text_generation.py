@@ -8,7 +8,7 @@ from torch import Tensor
 
 from handlers import codecs
 from handlers.base import NOT_FINITE, Reply
-from handlers.codecs.characters import END, CharacterCodec
+from handlers.codecs.phrases import END, PhraseCodec
 from handlers.codecs.text import text_of
 from handlers.replies import BOOLEAN, INTEGER, NUMBER, STRING, TEXT, array, schema
 from handlers.row import Row
@@ -35,7 +35,7 @@ class TextGeneration(StreamingHandler[Wish, Writing]):
     NOT_EXPLAINED = "a text that is drawn has no reasons but the probabilities; the perplexity says how likely it was"
 
     def setup(self) -> None:
-        self.codec = codecs.load(CharacterCodec, self.folder)
+        self.codec = codecs.load(PhraseCodec, self.folder)
         network: Any = self.network
         self.run = network.read
 
@@ -59,13 +59,13 @@ class TextGeneration(StreamingHandler[Wish, Writing]):
             logits, states = self._read(last, torch.stack([job.state for job in going]))
             for job, its_logits, its_state in zip(going, logits[:, -1], states, strict=True):
                 job.logits, job.state = its_logits, its_state
-        return [None if token in (None, END) else {"token": self.codec.alphabet[token]} for token in tokens]
+        return [None if token in (None, END) else {"token": self.codec.piece(token)} for token in tokens]
 
     def encode(self, output: Writing, item: Wish) -> Reply:
         if output.broken:
             return NOT_FINITE
         return {
-            "text": item.text + "".join(self.codec.alphabet[token] for token in output.added),
+            "text": item.text + "".join(map(self.codec.piece, output.added)),
             "perplexity": output.perplexity,
             "tokens": output.read + len(output.added),
             "ended": output.ended,

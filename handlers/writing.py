@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from handlers.codecs.characters import END, NEVER_WRITTEN
+from handlers.codecs.phrases import END, NEVER_WRITTEN
 from handlers.sampling import Sampling
 
 

@@ -1,4 +1,4 @@
-"""A recurrent language model: what has been read so far, and which character comes next."""
+"""A recurrent language model: what has been read so far, and which token comes next."""
 
 from typing import Literal
 
@@ -12,10 +12,23 @@ from models.parts.text import PAD
 CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
+class SameUnits(nn.Module):
+    """Dropout of the same units at every step."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout1d(share)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, D) -> (N, T, D)."""
+        return self.dropout(x.transpose(1, 2)).transpose(1, 2)
+
+
 class RNNLM(nn.Module):
     """Embeddings, `layers` recurrent layers of one kind of `cell`, and a score for every token.
 
-    With `tied` weights a token is scored by its own embedding (Press and Wolf, arXiv:1608.05859).
+    With `tied` weights a token is scored by its own embedding (Press and Wolf, arXiv:1608.05859). Dropout leaves out
+    the same units at every step of a text (Gal and Ghahramani, arXiv:1512.05287).
     """
 
     def __init__(
@@ -26,11 +39,13 @@ class RNNLM(nn.Module):
         hidden_size: int = 640,
         embedding_dim: int = 256,
         tied: bool = True,
+        dropout: tuple[float, float] = (0.2, 0.4),  # of what is read; of what is remembered
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim, padding_idx=PAD)
-        self.rnn = CELLS[cell](embedding_dim, hidden_size, layers, batch_first=True, dropout=0.2 if layers > 1 else 0.0)
-        self.dropout = nn.Dropout(0.2)
+        between = dropout[1] if layers > 1 else 0.0
+        self.rnn = CELLS[cell](embedding_dim, hidden_size, layers, batch_first=True, dropout=between)
+        self.read_dropout, self.remembered_dropout = map(SameUnits, dropout)
         self.project = nn.Linear(hidden_size, embedding_dim)  # the embeddings are smaller than what is remembered
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         self.scores = None if tied else nn.Parameter(torch.randn(vocabulary_size, embedding_dim) * embedding_dim**-0.5)
@@ -44,10 +59,12 @@ class RNNLM(nn.Module):
 
         A state is (N, S, L, H): S is 2 for an LSTM, which has a memory beside what it says, else 1; L layers.
         """
-        states, last = self.rnn(self.dropout(self.embedding(ids)), None if state is None else self._parts(state))
+        words = self.read_dropout(self.embedding(ids))  # (N, T, D)
+        states, last = self.rnn(words, None if state is None else self._parts(state))  # (N, T, H)
         parts = last if isinstance(last, tuple) else (last,)  # (L, N, H) each
         weight = self.embedding.weight if self.scores is None else self.scores
-        logits = linear(self.dropout(self.project(states)), weight, self.bias)
+        asked = self.read_dropout(self.project(self.remembered_dropout(states)))  # (N, T, D)
+        logits = linear(asked, weight, self.bias)
         return logits, torch.stack(parts).permute(2, 0, 1, 3)
 
     def _parts(self, state: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -60,10 +77,10 @@ CARD = Card(
     task="text_generation",
     network=RNNLM,
     data="reviews",
-    input={"max_characters": 2_000},
-    recipe=Recipe(epochs=10, batch_size=8, lr=2e-3, weight_decay=1e-2, precision="bf16"),
+    input={"vocabulary_size": 8_000, "max_characters": 2_000},
+    recipe=Recipe(epochs=10, batch_size=8, lr=2e-3, schedule="cosine", weight_decay=3e-2, patience=2, precision="bf16"),
     serving=Serving(batch_size=16, continuous_batching=True),
-    floor={"below_ngram": 0.10},  # 0.25 is the aim: it is missed within the time that this machine has
+    floor={"below_ngram": 0.25},
     anchor="no published figure for these reviews",
     source="Mikolov et al. 2010; Hochreiter and Schmidhuber 1997; Zaremba et al., arXiv:1409.2329",
 )

@@ -4,11 +4,13 @@ import random
 
 import pytest
 
+from handlers.codecs.phrases import PhraseCodec
 from handlers.codecs.subwords import SubwordCodec
 from handlers.codecs.wordpieces import WordPieceCodec
 
 FITS = {
     "wordpieces": lambda texts: WordPieceCodec.fit(texts, max_words=10, max_characters=100),
+    "phrases": lambda texts: PhraseCodec.fit(texts, vocabulary_size=500, max_characters=100),
     "subwords": lambda texts: SubwordCodec.fit(texts, vocabulary_size=500, max_characters=100, max_tokens=10),
 }
 

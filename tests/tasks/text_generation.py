@@ -5,17 +5,17 @@ import json
 import torch
 from torch import Tensor
 
-from handlers.codecs.characters import SPECIAL, CharacterCodec
+from handlers.codecs.phrases import PhraseCodec
 from tests.tasks import texts
 from tests.worker import JSON, Ask
 
-ALPHABET = list("好不错房间服务差很买，。 ")
-SHAPE = (12, len(SPECIAL) + len(ALPHABET))  # logits after each of twelve tokens
+TEXTS = ["房间很好 服务不错，很好。", "房间差 服务不好，不买。", "买买"]
+SHAPE = (12, 19)  # logits after each of twelve tokens
 
 
 def facts(card):
-    codec = CharacterCodec([*SPECIAL, *ALPHABET], **card.input)
-    return codec, {"vocabulary_size": len(codec.alphabet)}, []
+    codec = PhraseCodec.fit(TEXTS, **card.input | {"vocabulary_size": SHAPE[1]})
+    return codec, {"vocabulary_size": codec.size}, []
 
 
 def inputs(codec, arguments, count) -> Tensor:
