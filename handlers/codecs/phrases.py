@@ -1,7 +1,7 @@
 """Texts as the pieces that they often repeat: a frequent phrase is one token, a rare word is read by its characters.
 
-Unlike in subwords.py, Chinese characters may join, across words too: 的酒店 is one token. A text is two thirds as many
-tokens as characters, and what is written comes faster by as much.
+Unlike in subwords.py, Chinese characters may join, across words too: 的酒店 is one token. A review is two thirds as
+many tokens as characters, and is written in as many steps.
 """
 
 from collections.abc import Iterable
