@@ -30,6 +30,7 @@ class Recipe:
 
     `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
     they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
+    Of texts, `teacher` is the share of each target that training/teacher.py has in place of the label.
     With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32. With no epochs the
     weights stay those of `pretrained`.
 
@@ -46,6 +47,7 @@ class Recipe:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augment: tuple[str, ...] = ()
+    teacher: float = 0.0
     patience: int | None = None
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"

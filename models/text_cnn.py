@@ -8,14 +8,14 @@ from models.parts.text import PAD, mask_of, masked_max
 
 
 class TextCNN(nn.Module):
-    """Windows of 2, 3 and 4 words, 100 filters each, max over time, dropout, linear."""
+    """Windows of 2, 3 and 4 words, 200 filters each, max over time, dropout, linear."""
 
     def __init__(
         self,
         vocabulary_size: int,
         num_classes: int = 2,
         embedding_dim: int = 128,
-        filters: int = 100,
+        filters: int = 200,
         windows: tuple[int, ...] = (2, 3, 4),
     ) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ CARD = Card(
     network=TextCNN,
     data="reviews",
     input={"max_words": 100, "max_characters": 10_000},
-    # The reviews were labelled as wholes and cut into sentences, many of which say the opposite: smoothing helps.
-    recipe=Recipe(epochs=6, batch_size=64, lr=1e-3, weight_decay=1e-2, label_smoothing=0.1, patience=2),
+    # The reviews were labelled as wholes and cut into sentences, many of which say the opposite: a teacher helps.
+    recipe=Recipe(epochs=8, batch_size=64, lr=1e-3, weight_decay=1e-2, augment=("unknown",), teacher=0.6, patience=2),
     serving=Serving(batch_size=16),
-    floor={"accuracy": 0.82},
+    floor={"accuracy": 0.84},
     anchor="93-94 % on microblogs",
     source="Kim, arXiv:1408.5882",
     starter=True,

@@ -12,7 +12,7 @@ from models.card import Card, Recipe
 ROOT = Path(__file__).parent.parent
 NOT_NETWORK = {"models", "models.card"}
 # Members of Recipe that came after others had trained.
-LATER = {"precision", "pretrained", "frozen_epochs", "backbone_lr", "kept_layers"}
+LATER = {"precision", "pretrained", "frozen_epochs", "backbone_lr", "kept_layers", "teacher"}
 
 
 def fingerprint(card: Card, recipe: Recipe, data_sha256: str, preset: str) -> str:
