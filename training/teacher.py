@@ -4,14 +4,14 @@ Hinton et al., arXiv:1503.02531: targets that are a teacher's probabilities. Tho
 not seen it, or they would repeat its label (stacking; Wolpert 1992).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -29,17 +29,19 @@ def targets(documents: Sequence[Document], labels: Tensor, classes: int, share: 
     given = one_hot(labels, classes).float()  # (N, classes)
     if given.sum(dim=0).min() < FOLDS:
         return given
-    teacher = make_pipeline(
-        TfidfVectorizer(analyzer=features, min_df=2, sublinear_tf=True), LogisticRegression(C=4.0, max_iter=1000)
-    )
+    terms = (TfidfVectorizer(analyzer=of, min_df=2, sublinear_tf=True) for of in (phrases, runs))
+    teacher = make_pipeline(make_union(*terms), LogisticRegression(C=2.0, max_iter=1000))
     found = cross_val_predict(teacher, list(documents), labels.numpy(), cv=FOLDS, method="predict_proba")
     return given.lerp(torch.tensor(found, dtype=torch.float32), share)
 
 
-def features(document: Document) -> Iterator[str]:
-    """Words, pairs of neighbours, and all runs of one to three characters."""
-    words, text = document
-    yield from words
-    yield from map(" ".join, pairwise(words))
-    for length in range(1, LONGEST + 1):
-        yield from (text[start : start + length] for start in range(len(text) - length + 1))
+def phrases(document: Document) -> list[str]:
+    """Words, and pairs of neighbours."""
+    words, _ = document
+    return [*words, *map(" ".join, pairwise(words))]
+
+
+def runs(document: Document) -> list[str]:
+    """All runs of one to three characters."""
+    _, text = document
+    return [text[start : start + n] for n in range(1, LONGEST + 1) for start in range(len(text) - n + 1)]
