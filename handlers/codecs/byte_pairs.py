@@ -2,11 +2,32 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from tokenizers import Tokenizer
 from tokenizers.trainers import BpeTrainer
 
 FREQUENT = 2  # how often a character comes at least, or it is unknown
+
+
+@dataclass(frozen=True)
+class BytePairs:
+    """What all codecs have whose `tokenizer` is a file of the tokenizers library, as a text."""
+
+    tokenizer: str
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        tokenizer.no_padding()  # files of others may ask for both
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @property
+    def size(self) -> int:
+        """Of the vocabulary."""
+        return int(self._tokenizer.get_vocab_size())
 
 
 def train(tokenizer: Tokenizer, texts: Sequence[str], size: int, special: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ many tokens as characters, and is written in as many steps.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -22,10 +21,9 @@ SPACE = "\u2581"  # what the tokenizer writes for it
 
 
 @dataclass(frozen=True)
-class PhraseCodec:
-    """`tokenizer` is a file of the tokenizers library, as a text; a text has at most `max_characters`."""
+class PhraseCodec(byte_pairs.BytePairs):
+    """A text has at most `max_characters`."""
 
-    tokenizer: str
     max_characters: int
 
     @classmethod
@@ -45,15 +43,6 @@ class PhraseCodec:
         )
         byte_pairs.train(tokenizer, list(texts), vocabulary_size, SPECIAL)
         return cls(tokenizer.to_str(), max_characters)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_str(self.tokenizer)
-
-    @property
-    def size(self) -> int:
-        """Of the vocabulary."""
-        return int(self._tokenizer.get_vocab_size())
 
     def numbers(self, text: str) -> Tensor:
         """<END> and the tokens: (1 + T,) of int64."""

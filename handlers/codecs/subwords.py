@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -19,12 +18,11 @@ HAN = "[\u3400-\u9fff\uf900-\ufaff]"
 
 
 @dataclass(frozen=True)
-class SubwordCodec:
-    """`tokenizer` is a file of the tokenizers library, as a text. Both languages share it: names and numbers stay what
-    they are. A text has at most `max_characters`, and a translation at most `max_tokens`.
+class SubwordCodec(byte_pairs.BytePairs):
+    """Both languages share the tokenizer: names and numbers stay what they are. A text has at most `max_characters`,
+    and a translation at most `max_tokens`.
     """
 
-    tokenizer: str
     max_characters: int
     max_tokens: int
 
@@ -44,15 +42,6 @@ class SubwordCodec:
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
         byte_pairs.train(tokenizer, list(texts), vocabulary_size, SPECIAL)
         return cls(tokenizer.to_str(), max_characters, max_tokens)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_str(self.tokenizer)
-
-    @property
-    def size(self) -> int:
-        """Of the vocabulary."""
-        return int(self._tokenizer.get_vocab_size())
 
     def numbers(self, text: str) -> Tensor:
         """(T,) of int64: the tokens and <END>."""

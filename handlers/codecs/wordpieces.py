@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -14,11 +13,9 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclass(frozen=True)
-class WordPieceCodec:
-    """`tokenizer` is a file of the tokenizers library, as a text; a text has at most `max_words` tokens, beside
-    [CLS] and [SEP]."""
+class WordPieceCodec(byte_pairs.BytePairs):
+    """A text has at most `max_words` tokens, beside [CLS] and [SEP]."""
 
-    tokenizer: str
     max_words: int
     max_characters: int
 
@@ -32,18 +29,6 @@ class WordPieceCodec:
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         byte_pairs.train(tokenizer, list(texts), size, SPECIAL)
         return cls(tokenizer.to_str(), max_words, max_characters)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_str(self.tokenizer)
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
-
-    @property
-    def size(self) -> int:
-        """Of the vocabulary."""
-        return int(self._tokenizer.get_vocab_size())
 
     def number(self, token: str) -> int:
         """Of a token; that of [UNK] for one that is not there."""
