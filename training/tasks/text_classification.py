@@ -20,7 +20,7 @@ from training.data.dataset import Dataset, Split
 from training.requests import Request
 
 UNKNOWN = "unknown"  # what `augment` calls it
-HIDDEN = 0.1  # of the words, where it is named
+HIDDEN = 0.2  # of the words, where it is named
 
 
 class TextClassification(Classification):
