@@ -12,6 +12,11 @@ Written by `make test-zoo`, from the cards of models that were trained in full; 
 
 """
 
+# One of these reaches it. It is nobody's own floor: on other hardware the same seed may learn a little less, and
+# `make archive` would refuse what is sound.
+REVIEWERS = ("fasttext", "text_attention", "text_cnn", "text_lstm", "text_rcnn")
+BEST_ACCURACY = 0.84
+
 
 def table(cards: list[dict[str, Any]]) -> str:
     """A Markdown table, a row a model."""
@@ -47,4 +52,12 @@ def write(artifacts: Path, version: str, page: Path) -> list[str]:
         faults += [f"{name} {version}: {fault}" for fault in models.find(name).below_floor(card["metrics"])]
         cards.append(card)
     page.write_text(HEAD + table(cards), encoding="utf-8")
-    return faults
+    return faults + below_best(cards)
+
+
+def below_best(cards: list[dict[str, Any]]) -> list[str]:
+    """A line if none of those that classify reviews is as good as the best has to be."""
+    found = [card["metrics"]["accuracy"] for card in cards if card["name"] in REVIEWERS]
+    if not found or max(found) >= BEST_ACCURACY:
+        return []
+    return [f"the best accuracy on reviews is {max(found):.4f}, below {BEST_ACCURACY}"]

@@ -9,7 +9,7 @@ from PIL import Image
 import models
 from archive import pictures
 from archive.sources import ROOT
-from archive.zoo import write
+from archive.zoo import REVIEWERS, below_best, write
 from tests import tasks
 from tests.serve.guide import blocks, commands
 from tests.worker import untrained
@@ -63,6 +63,14 @@ def test_the_zoo_names_what_is_below_its_floor_or_not_trained(tmp_path):
     assert len(faults) == len(models.names())
     assert "lenet 1.0 is not trained in full" in faults
     assert (tmp_path / "zoo.md").read_text().startswith("# The zoo")
+
+
+def test_one_of_those_that_classify_reviews_has_to_be_better_than_their_floors():
+    cards = [{"name": name, "metrics": {"accuracy": 0.83}} for name in REVIEWERS]
+    assert below_best(cards) == ["the best accuracy on reviews is 0.8300, below 0.84"]
+    cards[2]["metrics"]["accuracy"] = 0.84
+    assert below_best([*cards, {"name": "lenet", "metrics": {"accuracy": 0.99}}]) == []
+    assert set(REVIEWERS) <= set(models.names())
 
 
 def test_pictures_are_made_of_what_has_some(tmp_path):
