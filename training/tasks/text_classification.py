@@ -38,6 +38,7 @@ class TextClassification(Classification):
         if recipe.teacher:
             documents = [(self.words(text), self.codec.clean(text)) for text in data.train.inputs]
             labels = torch.tensor(data.train.targets)
+            print(f"  {card.name}: its teacher reads {len(documents)} texts", flush=True)
             self.train_examples.targets = teacher.targets(documents, labels, len(data.labels), recipe.teacher)
 
     def prepare(self) -> None:
