@@ -51,7 +51,7 @@ def test_only_training_has_a_teacher():
     assert taught.loss(outputs, taught.train_examples.targets).isfinite()
 
 
-def test_a_tenth_of_the_words_is_hidden_while_training():
+def test_some_of_the_words_are_hidden_while_training():
     learning = task(teacher=0.0, augment=("unknown",))
     batch = torch.full((200, 50), 7)
     batch[:, 40:] = PAD
