@@ -7,7 +7,7 @@ from training.fingerprint import LATER, fingerprint, network_source, settings
 
 
 def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
-    card = models.find("text_cnn")
+    card = models.find("text_lstm")
     facts = (card, card.recipe, "data", "full")
     assert fingerprint(*facts) == fingerprint(*facts)
     others = {
@@ -16,10 +16,11 @@ def test_the_fingerprint_changes_with_all_that_the_weights_depend_on():
         fingerprint(card, card.recipe, "other", "full"),
         fingerprint(card, card.recipe, "data", "quick"),
         fingerprint(card, replace(card.recipe, precision="bf16"), "data", "full"),
+        fingerprint(card, replace(card.recipe, teacher=0.5), "data", "full"),
         fingerprint(replace(card, input={"max_words": 3}), card.recipe, "data", "full"),
-        fingerprint(replace(card, network=models.find("text_lstm").network), card.recipe, "data", "full"),
+        fingerprint(replace(card, network=models.find("text_cnn").network), card.recipe, "data", "full"),
     }
-    assert len(others) == 7
+    assert len(others) == 8
     assert fingerprint(replace(card, floor={}, anchor=""), card.recipe, "data", "full") == fingerprint(*facts)
 
 
