@@ -116,7 +116,6 @@ class Pilot:
         """Return when Envoy says that it runs on the new routes."""
         await asyncio.to_thread(self._live.refresh, self.engine)
         until = time.monotonic() + CONFIRM_SECONDS
-        await self._fleet.tick()
         while not (await self._fleet.status()).envoy.ready:
             if time.monotonic() > until:
                 raise UnconfirmedError(f"change {done.id} is kept, but Envoy has not taken it yet: see /ready")

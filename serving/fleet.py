@@ -19,7 +19,6 @@ from serving.views import ModelView
 
 # With all models ready only their pids are watched; TorchServe is asked anew this often.
 LOOK_AGAIN_SECONDS = 5.0
-FRESH_SECONDS = 0.1
 TAKE_OVER_SECONDS = 10.0
 TORCHSERVE = {
     "up": Part(ready=True),
@@ -46,7 +45,7 @@ class Fleet:
         self._torchserve: TorchServe | None = None
         self._gateway = Gateway(settings)
         self._published: dict[str, str] = {}
-        self._asked = self._ticked = float("-inf")
+        self._asked = self._looked = float("-inf")
         self._began = time.monotonic()
         self._lock = asyncio.Lock()
 
@@ -55,7 +54,7 @@ class Fleet:
         peers = asyncio.create_task(self._peers.watch())
         try:
             while True:
-                await self.tick()
+                await self.status()
                 await asyncio.sleep(self.settings.poll_seconds)
         finally:
             peers.cancel()
@@ -63,10 +62,14 @@ class Fleet:
             await self._gateway.close()
 
     async def status(self) -> BundleStatus:
-        """The truth of this moment."""
-        if time.monotonic() - self._ticked > FRESH_SECONDS:
-            await self.tick()
-        return self._status
+        """The truth of this moment: nothing in it was seen before it was asked for."""
+        asked = time.monotonic()
+        async with self._lock:
+            if self._looked < asked:  # else another look began while this one waited for its turn
+                began = time.monotonic()
+                await self._look()
+                self._looked = began
+            return self._status
 
     async def prove(self, name: str, version: str) -> str:
         """The task of a version that is ready here, and answers right now. Raises RefusedError with the reason, and
@@ -79,29 +82,27 @@ class Fleet:
             raise RefusedError(f"it is not ready: {found.reason}")
         return await self._members[name, version].prove(self._torchserve)
 
-    async def tick(self) -> None:
+    async def _look(self) -> None:
         """Look at everything once, begin what is to be done, tell Envoy."""
-        async with self._lock:
-            self.desired = desired.load(self.settings)
-            liveness = await self._follow()
-            self._enlist()
-            if self._torchserve is not None and liveness == "up":
-                await self._observe(self._torchserve)
-            token = self._torchserve.keys.inference if self._torchserve else None
-            # No await in between: what is said to be ready must be what Envoy was told to let through.
-            models = self._models()
-            if self._taking_over(liveness):
-                envoy = Part(ready=False, reason="control was started anew and has not seen every model yet")
-            else:
-                views = self.views()
-                self._published = gateway.publish(self.settings, views, token, self._overlaying(views))
-                envoy = await self._look_at_envoy()
-            if envoy.ready and self._torchserve is not None:
-                for member in self._members.values():
-                    member.proceed(self._torchserve, self._gateway)
-            ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
-            self._status = BundleStatus(ready=ready, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models)
-            self._ticked = time.monotonic()
+        self.desired = desired.load(self.settings)
+        liveness = await self._follow()
+        self._enlist()
+        if self._torchserve is not None and liveness == "up":
+            await self._observe(self._torchserve)
+        token = self._torchserve.keys.inference if self._torchserve else None
+        # No await in between: what is said to be ready must be what Envoy was told to let through.
+        models = self._models()
+        if self._taking_over(liveness):
+            envoy = Part(ready=False, reason="control was started anew and has not seen every model yet")
+        else:
+            views = self.views()
+            self._published = gateway.publish(self.settings, views, token, self._overlaying(views))
+            envoy = await self._look_at_envoy()
+        if envoy.ready and self._torchserve is not None:
+            for member in self._members.values():
+                member.proceed(self._torchserve, self._gateway)
+        ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
+        self._status = BundleStatus(ready=ready, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models)
 
     def _taking_over(self, liveness: Liveness) -> bool:
         """A control that is started anew beside a running TorchServe leaves Envoy's routes as they are until it has

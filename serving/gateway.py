@@ -140,11 +140,12 @@ class Gateway:
         return dict(line.split(": ", 1) for line in answer.text.splitlines() if ": " in line)
 
     async def applied(self, versions: Mapping[str, str]) -> bool:
-        """Whether Envoy runs on the files that `publish` wrote."""
-        stats = await self._stats(r"\.version_text$")
+        """Whether Envoy listens, and runs on the files that `publish` wrote."""
+        stats = await self._stats(r"\.(version_text|workers_started)$")
         seen = {key: value.strip('"') for key, value in stats.items()}
         return (
-            seen.get("cluster_manager.cds.version_text") == versions["cds"]
+            seen.get("listener_manager.workers_started") == "1"  # a little later than it has its routes
+            and seen.get("cluster_manager.cds.version_text") == versions["cds"]
             and seen.get(f"http.public.rds.{routes.ROUTES}.version_text") == versions["rds"]
             and seen.get(f"http.inner.rds.{routes.INNER}.version_text") == versions["inner"]
         )
