@@ -101,6 +101,8 @@ def test_names_and_positions():
     assert re.findall(r'build (\w+) .*--position "(.*)"', plan) == [("lenet", "1 of 2"), ("text_cnn", "2 of 2")]
     assert planned("train", "archive", "MODELS=all", "VERSION=9.9") == set(models.names())
     assert planned("train", "archive", "VERSION=9.9") == STARTERS
+    starters = make("--dry-run", "archive", "VERSION=9.9").stdout
+    assert re.search(r'build (\w+) .*--position "1 of 7"', starters).group(1) == "text_cnn"  # takes the longest
 
 
 @pytest.mark.parametrize(
