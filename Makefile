@@ -95,7 +95,7 @@ export: $(TRAINED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 serve: $(INSTALLED) ## serve MODELS on 127.0.0.1:8000 (CERT= KEY= for HTTPS); returns when all are ready
-	$(if $(CERT),MARINA_CERT=$(CERT) MARINA_KEY=$(KEY)) $(PY) -m serving start $(NAMES)
+	$(if $(CERT),MARINA_CERT=$(CERT) MARINA_KEY=$(KEY)) $(PY) -m serving start $(sort $(NAMES))
 
 stop status logs token gpu-check: $(INSTALLED)
 	@$(PY) -m serving $@
