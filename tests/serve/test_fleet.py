@@ -1,12 +1,13 @@
 """What the fleet says is true when it is asked, not a moment before."""
 
 import asyncio
+import time
 
 import pytest
 
 from serving import desired
 from serving.desired import Desired, Model, Version
-from serving.fleet import Fleet
+from serving.fleet import APART_SECONDS, Fleet
 from serving.settings import Settings
 
 
@@ -49,3 +50,14 @@ def test_many_who_ask_at_once_share_a_look(settings, monkeypatch):
 
     asyncio.run(ask())
     assert len(looks) <= 2  # the first one's, and one for all who came while it was being taken
+
+
+def test_who_asks_without_a_pause_waits_for_a_look_and_makes_no_more_of_them(settings):
+    async def ask() -> float:
+        fleet = Fleet(settings)
+        began = time.monotonic()
+        for _ in range(4):
+            await fleet.status()
+        return time.monotonic() - began
+
+    assert asyncio.run(ask()) >= 3 * APART_SECONDS
