@@ -13,9 +13,11 @@ VENV      ?= .venv
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 ALL       := $(filter-out __init__ card,$(notdir $(basename $(wildcard models/*.py))))
-# The longest first, or one core waits at the end while the other is still at it.
-STARTER   := text_cnn $(filter-out text_cnn,$(notdir $(basename $(shell grep -l '^    starter=True' models/*.py))))
-NAMES     := $(or $(MODEL),$(foreach name,$(MODELS),$(or $(if $(filter starter,$(name)),$(STARTER)),$(if $(filter all,$(name)),$(ALL)),$(name))))
+STARTER   := $(notdir $(basename $(shell grep -l '^    starter=True' models/*.py)))
+CHOSEN    := $(or $(MODEL),$(foreach name,$(MODELS),$(or $(if $(filter starter,$(name)),$(STARTER)),$(if $(filter all,$(name)),$(ALL)),$(name))))
+# These go first, or one core waits at the end while the other is still at one of them; bert_classifier begins with bert.
+LONG      := bert rnn_lm transformer bert_classifier text_cnn
+NAMES     := $(foreach name,$(LONG),$(filter $(name),$(CHOSEN))) $(filter-out $(LONG),$(CHOSEN))
 TRAINED   := $(NAMES:%=artifacts/%/$(VERSION)/card.json)
 ARCHIVES  := $(NAMES:%=archive/store/%-$(VERSION).mar)
 PACKAGES  := models handlers training archive serving routing control locustfile.py
