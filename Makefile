@@ -44,7 +44,7 @@ endif
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: FORCE help install data train archive sign verify serve stop status logs register scale set-default retire \
-        predict explain token load-test export gpu-check test test-zoo lint clean clean-all \
+        predict explain token load-test export gpu-check test test-zoo mutate lint clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
@@ -164,6 +164,9 @@ bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BE
 test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/
 	$(MAKE) archive MODELS=all
 	$(PY) -m archive zoo
+
+mutate: $(INSTALLED) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/test_base.py ..."
+	$(PY) tests/mutate.py $(PATHS) $(TESTS:%=--tests %) $(ARGS)
 
 lint: $(INSTALLED) ## ruff, ruff format, mypy --strict
 	$(VENV)/bin/ruff check $(OURS)

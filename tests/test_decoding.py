@@ -104,3 +104,29 @@ def test_a_translation_written_token_by_token_is_scored_as_one_seen_whole(name):
             assert looked.sum(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
             assert looked[1, 6:].abs().max() == 0  # nobody looks at padding
     torch.testing.assert_close(torch.stack(steps, dim=1), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_a_hypothesis_has_no_end_and_no_padding_and_a_score_for_its_length():
+    ((best, second),) = found(2, alpha=1.0)
+    assert (best.tokens, second.tokens) == ([B], [A, C])
+    assert best.score == pytest.approx(math.log(0.4 * 0.9) / (7 / 6))  # with <END> it has two
+    assert second.score == pytest.approx(math.log(0.6 * 0.5 * 0.6) / (8 / 6))
+    assert best.alignment.shape == (1, 3)
+
+
+def test_sentences_of_a_batch_do_not_mix():
+    """Each has its own beams, its own limit and its own state."""
+    sources = torch.tensor([[1, 1, 1], [2, 2, 2]])
+    seen = []
+
+    def watching(tokens, state):
+        seen.append(state[0][:, 0].tolist())
+        return step(tokens, state)
+
+    limits = torch.tensor([20, 2])
+    first, second = search(begin, watching, sources, 2, limits, 0.0)
+    assert seen[0] == [1, 1, 2, 2]
+    assert all(row == seen[0] for row in seen)
+    assert [one.tokens for one in first] == [[B], [A, C]]
+    assert [one.tokens for one in second] == [[B], [A, C]]
+    assert second[1].score == pytest.approx(math.log(0.6 * 0.5))  # cut before its <END>

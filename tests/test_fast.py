@@ -136,3 +136,71 @@ def test_what_is_called_twice_is_not_folded_twice():
     network.eval()
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(fast.fold(network)(x), network(x))
+
+
+@pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16", "bf16", "sve_bf16"])
+def test_any_of_the_instructions_is_enough(monkeypatch, instruction):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, instruction: True})
+    assert fast.has_bf16(CPU) is True
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, instruction: False})
+    assert fast.has_bf16(CPU) is False
+
+
+def test_a_gpu_that_only_emulates_bf16_does_not_have_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    assert fast.has_bf16(torch.device("cuda")) is False
+
+
+class Seen(nn.Module):
+    """Keeps the batches that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[Tensor] = []
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.batches.append(batch)
+        return batch
+
+
+def test_images_come_channels_last_in_the_precision_and_the_rest_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    run = Eager(Seen(), CPU, "bf16", channels_last=True)
+    assert run(torch.ones(2, 3, 4, 5)).dtype == torch.float32
+    run(torch.ones(2, 3, 4))
+    run(torch.ones(2, 3, dtype=torch.long))
+    images, series, numbers = run.network.batches
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert (images.dtype, series.dtype, numbers.dtype) == (torch.bfloat16, torch.bfloat16, torch.long)
+    Eager(images := Seen(), CPU, "fp32", channels_last=False)(torch.ones(2, 3, 4, 5))
+    assert images.batches[0].is_contiguous()
+
+
+def test_weights_are_channels_last_where_the_card_says_so():
+    for channels_last in (True, False):
+        run = Eager(nn.Conv2d(3, 4, 3), CPU, "fp32", channels_last)
+        assert run.network.weight.is_contiguous(memory_format=torch.channels_last) is channels_last
+        assert run.layout == (torch.channels_last if channels_last else torch.preserve_format)
+        assert run.device == CPU
+
+
+def test_a_network_that_stays_whole_is_logged(caplog):
+    class Looping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(x) if x.sum() > 0 else x
+
+    caplog.set_level("INFO")
+    fast.fold(Looping().eval())
+    assert caplog.messages[0].startswith("batch normalisation is not folded: ")
+    assert "None" not in caplog.messages[0]
+
+
+def test_a_network_without_normalisation_is_not_traced(monkeypatch):
+    monkeypatch.setattr(torch.fx, "symbolic_trace", lambda network: pytest.fail("not needed"))
+    network = nn.Linear(1, 1)
+    assert fast.fold(network) is network

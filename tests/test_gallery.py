@@ -2,6 +2,7 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,10 +136,19 @@ def test_limits(tmp_path, monkeypatch):
     mine = Gallery(tmp_path / "g.sqlite")
     for person in ("anna", "anna", "berta"):
         mine.enrol(person, unit(1, 0))
-    for person, says in (("anna", "anna has 2 pictures"), ("carl", "2 people are enrolled")):
-        with pytest.raises(BadRequest, match=says):
+    full = (("anna", "anna has 2 pictures, and 2 is the limit"), ("carl", "2 people are enrolled, and 2 is the limit"))
+    for person, says in full:
+        with pytest.raises(BadRequest) as caught:
             mine.enrol(person, unit(1, 0))
-    assert mine.people() == {"anna": 2, "berta": 1}
+        assert (caught.value.field, caught.value.why) == ("enrol", says)
+    assert (
+        mine.enrol("berta", unit(1, 0)) == 2
+    )  # one who is enrolled may have more pictures, though the gallery is full
+    with pytest.raises(BadRequest) as caught:
+        mine.delete("carl")
+    assert (caught.value.field, caught.value.why) == ("delete", "nobody called 'carl' is enrolled")
+    assert mine.people() == {"anna": 2, "berta": 2}
+    assert mine.delete("anna") == 2
 
 
 def test_many_writers_lose_nothing(tmp_path):
@@ -187,14 +197,57 @@ def test_a_gallery_that_cannot_be_opened_fails_its_own_rows(workers, tmp_path):
 @pytest.mark.parametrize("name", ["anna", "Anne-Marie O'Neil", "李雷", "s1", "J. R. R."])
 def test_names_of_any_script(name):
     assert person_of(f" {name} ", "enrol") == name
+    assert person_of("Zoe\u0308", "enrol") == "Zo\u00eb"  # one name, one spelling
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "../x", "a/b", "a\0b", "a\nb", "<b>", "x" * 65, "-rf"])
 def test_what_is_no_name(name):
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match=r"^a name has 1 to 64 letters, digits, spaces, points, hyphens") as caught:
         person_of(name, "enrol")
+    assert caught.value.field == "enrol"
 
 
 def test_the_bundle_keeps_its_gallery_with_everything_else_of_it(tmp_path, monkeypatch):
     monkeypatch.delenv(gallery.FOLDER)
     assert Settings(var=tmp_path).environment()[gallery.FOLDER] == str(tmp_path / "gallery")
+
+
+def test_a_gallery_is_found_by_the_environment_or_among_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv(gallery.FOLDER, "/var/galleries")
+    assert gallery.folder() == Path("/var/galleries")
+    for unset in ("", None):
+        monkeypatch.delenv(gallery.FOLDER) if unset is None else monkeypatch.setenv(gallery.FOLDER, unset)
+        assert gallery.folder() == tmp_path / "marina-gallery"
+
+
+def test_pictures_are_kept_in_the_order_and_the_numbers_in_which_they_came(tmp_path):
+    mine = Gallery(tmp_path / "g.sqlite")
+    assert len(mine.pictures_of("anna")) == 0
+    assert mine.nearest(unit(1, 0), 3) == []
+    for person, place in (("anna", (1, 0)), ("berta", (0, 1)), ("anna", (1, 2))):
+        mine.enrol(person, unit(*place).double())
+    pictures = Gallery(tmp_path / "g.sqlite").pictures_of("anna")
+    assert pictures.dtype == np.float32
+    assert pictures.tolist() == pytest.approx(np.array([unit(1, 0).tolist(), unit(1, 2).tolist()]))
+    assert mine.pictures_of("carl").shape == (0, 2)
+
+
+def test_the_best_people_are_found_though_one_has_many_pictures(tmp_path):
+    mine = Gallery(tmp_path / "g.sqlite")
+    for _ in range(gallery.MAX_PICTURES):
+        mine.enrol("anna", unit(1, 0))
+    mine.enrol("berta", unit(1, 1))
+    mine.enrol("carl", unit(0, 1))
+    assert [person for person, _ in mine.nearest(unit(1, 0.1), 2)] == ["anna", "berta"]
+    assert [person for person, _ in mine.nearest(unit(1, 0.1), 1)] == ["anna"]
+
+
+def test_a_change_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
+    mine = Gallery(tmp_path / "deep" / "er" / "g.sqlite")
+    mine.enrol("anna", unit(1, 0))
+    changing = mine._changing()
+    changing.__enter__().execute("DELETE FROM pictures")
+    with pytest.raises(RuntimeError):
+        changing.gen.throw(RuntimeError())
+    assert mine.people() == {"anna": 1}

@@ -53,12 +53,13 @@ def test_colours_are_kept(data, colour):
     assert (middle - torch.tensor(colour)).abs().max() <= 3, middle
 
 
-def test_exif_rotation_is_undone():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_rotation_is_undone(kind):
     left_white = Image.fromarray(np.repeat([[255] * 10 + [0] * 10], 20, axis=0).astype(np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by 90 degrees clockwise to see it upright": left becomes top
     buffer = io.BytesIO()
-    left_white.save(buffer, "JPEG", exif=exif, quality=95)
+    left_white.save(buffer, kind, exif=exif, quality=95)
     pixels = GREY.pixels(buffer.getvalue())[0]
     assert int(pixels[2].min()) > 200
     assert int(pixels[-3].max()) < 50
@@ -87,10 +88,20 @@ def test_normalize_is_the_textbook_formula_for_one_image_and_for_a_batch():
     assert GREY.normalize(pixels.unsqueeze(0)).shape == (1, 1, 1, 2)
 
 
+def test_levels_come_back_from_what_they_were_normalised_to():
+    codec = ImageCodec(size=1, channels=3, mean=(0.2, 0.3, 0.4), std=(0.5, 0.1, 0.2))
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 256).expand(3, -1, -1)
+    assert torch.equal(codec.pixels_of(codec.normalize(levels)), levels)
+    beyond = torch.tensor([-1.5, 1.5, 0.6 / 127.5, -0.6 / 127.5, -0.9, 0.9]).view(1, 1, 6)  # 127.5 + 127.5 * x
+    assert GREY.pixels_of(beyond).flatten().tolist() == [0, 255, 128, 127, 13, 242]
+    assert GREY.pixels_of(beyond).dtype == torch.uint8
+    assert GREY.pixels_of(beyond.half()).shape == (1, 1, 6)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked():
-    with pytest.raises(BadRequest, match="pixels") as fault:
+    with pytest.raises(BadRequest, match="decompression bomb") as caught:
         open_image(bomb())
-    assert fault.value.field == "image"
+    assert caught.value.field == "image"
 
 
 def test_the_pixel_limit_holds_at_its_edge():
@@ -98,6 +109,41 @@ def test_the_pixel_limit_holds_at_its_edge():
     assert open_image(solid("1", 0, size=(side, side))).size == (side, side)
     with pytest.raises(BadRequest, match="over the limit"):
         open_image(solid("1", 0, size=(side + 1, side + 1)))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_pixel_limit_is_of_the_area(kind, monkeypatch):
+    monkeypatch.setattr(image_module, "MAX_PIXELS", 600)
+    assert GREY.pixels(solid("L", 7, kind, size=(30, 20))).shape == (1, 16, 16)
+    with pytest.raises(BadRequest) as caught:
+        GREY.pixels(solid("L", 7, kind, size=(30, 21)))
+    assert (caught.value.field, caught.value.why) == ("image", "30 x 21 is over the limit of 600 pixels")
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(BadRequest) as caught:
+        open_image(data)
+    assert caught.value.field == "image"
+    return caught.value.why
+
+
+def test_what_is_no_image_or_a_damaged_one_is_told_apart():
+    formats = "not an image, or not one of JPEG, PNG, WEBP, GIF, BMP"
+    for data in (b"hello", solid("RGB", "red", "TIFF"), solid("RGB", "red", "ICO")):
+        assert refused(data) == formats
+    for kind in ("JPEG", "PNG"):
+        data = picture(kind=kind)
+        assert refused(data[: len(data) * 2 // 3]).startswith("damaged image: ")
+
+
+def test_modes_are_made_grey_or_rgb():
+    for mode, kind, becomes in (
+        ("L", "PNG", "L"), ("1", "PNG", "L"), ("I;16", "PNG", "L"), ("P", "PNG", "RGB"), ("LA", "PNG", "RGB"),
+        ("RGBA", "PNG", "RGB"), ("CMYK", "JPEG", "RGB"), ("RGB", "JPEG", "RGB"), ("L", "JPEG", "L"),
+    ):  # fmt: skip
+        assert open_image(picture(mode, kind)).mode == becomes
+    deep = Image.fromarray(np.array([[-5, 0, 256, 257, 0xFFFF, 70_000]], dtype=np.int32))
+    assert list(image_module._eight_bit(deep).get_flattened_data()) == [0, 0, 0, 1, 255, 255]
 
 
 @pytest.mark.parametrize("cut", [10, 100, 300])
@@ -145,6 +191,14 @@ def test_the_shorter_side_is_scaled_then_the_middle_cut_out():
     buffer = io.BytesIO()
     white_middle.save(buffer, "PNG")
     assert codec.pixels(buffer.getvalue())[0, 1:-1, 1:-1].min() == 255
+
+
+def test_what_is_scaled_down_is_smoothed_first():
+    """Stripes of which a fourth is all that a plain interpolation would see."""
+    stripes = np.tile(np.array([255, 0, 0, 255], dtype=np.uint8), (64, 16))
+    buffer = io.BytesIO()
+    Image.fromarray(stripes).save(buffer, "PNG")
+    assert (GREY.pixels(buffer.getvalue())[0, :, 2:-2].int() - 127).abs().max() < 30
 
 
 def test_a_strip_of_a_million_pixels_costs_a_square_of_its_width():

@@ -1,38 +1,15 @@
 """Counts are exact however they are gathered; seconds are a sample."""
 
 import threading
-from collections import Counter
 
 import pytest
-from ts.metrics.metric_cache_errors import MetricsCacheKeyError
+from ts.metrics.metric_type_enum import MetricTypes
 
 from handlers import meter
 from handlers.errors import BadRequest
 from handlers.meter import SAMPLES, Meter
 from handlers.replies import Answer
-
-
-class Told:
-    """Stands for one of TorchServe's metrics."""
-
-    def __init__(self) -> None:
-        self.values: list[tuple[float, tuple[str, ...]]] = []
-
-    def add_or_update(self, value, dimensions):
-        self.values.append((value, tuple(dimensions)))
-
-
-class Cache:
-    """Stands for TorchServe's cache of metrics, in which nothing was declared."""
-
-    def __init__(self) -> None:
-        self.metrics: dict[str, Told] = {}
-
-    def get_metric(self, name, kind):
-        raise MetricsCacheKeyError(f"{name} {kind}")
-
-    def add_metric_to_cache(self, name, *_):
-        return self.metrics.setdefault(name, Told())
+from tests.metrics import Cache, Told
 
 
 @pytest.fixture
@@ -41,16 +18,9 @@ def cache(monkeypatch) -> Cache:
     return Cache()
 
 
-def counted(cache: Cache, name: str) -> Counter:
-    totals: Counter = Counter()
-    for value, dimensions in cache.metrics[name].values:
-        totals[dimensions] += value
-    return totals
-
-
 def test_no_answer_is_lost_between_two_reports(cache):
     one = Meter(cache, "m", "1.0")
-    answers = [Answer(b""), Answer(b""), Answer.refusal(BadRequest("features.RM", "no")), Answer.failure("oh")]
+    answers = [Answer(b""), Answer(b""), Answer.refusal(BadRequest("features.RM.x", "no")), Answer.failure("oh")]
 
     def work():
         for _ in range(300):
@@ -65,8 +35,8 @@ def test_no_answer_is_lost_between_two_reports(cache):
         thread.join()
     one.report()
     expected = {("m", "1.0", "200"): 2400, ("m", "1.0", "400"): 1200, ("m", "1.0", "500"): 1200}
-    assert counted(cache, "marina_answers_total") == expected
-    assert counted(cache, "marina_bad_requests_total") == {("m", "1.0", "features"): 1200}
+    assert cache.counted("marina_answers_total") == expected
+    assert cache.counted("marina_bad_requests_total") == {("m", "1.0", "features"): 1200}
 
 
 def test_a_busy_stage_is_sampled_and_a_quiet_one_told_whole(cache):
@@ -91,3 +61,46 @@ def test_it_reports_by_itself(monkeypatch):
     monkeypatch.setattr(cache.metrics["marina_answers_total"], "add_or_update", lambda *_: told.set())
     one.count([Answer(b"")])
     assert told.wait(30)
+
+
+def test_metrics_are_declared_as_torchserves_file_declares_them(cache):
+    Meter(cache, "m", "1.0")
+    model = ["ModelName", "ModelVersion"]
+    assert cache.declared == {
+        **{f"marina_{stage}_seconds": ("Seconds", model, MetricTypes.HISTOGRAM) for stage in meter.STAGES},
+        "marina_answers_total": ("Count", [*model, "Status"], MetricTypes.COUNTER),
+        "marina_bad_requests_total": ("Count", [*model, "Field"], MetricTypes.COUNTER),
+    }
+
+
+def test_a_metric_that_is_declared_already_is_used_as_it_is(monkeypatch):
+    cache, found = Cache(), {}
+
+    def get_metric(name, kind):
+        return found.setdefault((name, kind), Told())
+
+    monkeypatch.setattr(cache, "get_metric", get_metric)
+    monkeypatch.setattr(meter, "EVERY_SECONDS", 3600)
+    one = Meter(cache, "m", "1.0")
+    one.count([Answer(b"")])
+    one.report()
+    assert cache.declared == {}
+    assert found["marina_answers_total", MetricTypes.COUNTER].values == [(1, ("m", "1.0", "200"))]
+    assert ("marina_forward_seconds", MetricTypes.HISTOGRAM) in found
+
+
+def test_seconds_are_those_between_begin_and_end_to_the_microsecond(cache, monkeypatch):
+    clock = iter([10.0, 12.12345678])
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: next(clock))
+    one = Meter(cache, "m", "1.0")
+    with one.seconds("forward"):
+        pass
+    one.report()
+    assert cache.metrics["marina_forward_seconds"].values == [(2.123457, ("m", "1.0"))]
+
+
+def test_a_worker_that_ends_does_not_wait_for_the_reports(cache):
+    before = set(threading.enumerate())
+    Meter(cache, "m", "1.0")
+    (thread,) = set(threading.enumerate()) - before
+    assert (thread.daemon, thread.name) == (True, "meter")

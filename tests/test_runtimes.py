@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -110,3 +112,102 @@ def test_the_serving_of_a_card_may_change_without_training(monkeypatch, tmp_path
     changed = replace(models.find("lenet"), serving=replace(models.find("lenet").serving, batch_size=3))
     monkeypatch.setattr(models, "find", lambda _: changed)
     assert build.checked_card("lenet", "1.0", folder, "quick")["serving"]["batch_size"] == 3
+
+
+def serving(**changes) -> dict:
+    """A card that asks for onnxruntime, and has a program."""
+    asked = {"runtime": "onnxruntime", "precision": "bf16", "channels_last": True, **changes}
+    return {"name": "tiny", "serving": asked, "program": {"shape": [2, 3], "most": 5}}
+
+
+def test_the_program_of_the_card_is_opened_in_its_precision_and_checked(tmp_path, monkeypatch):
+    opened = []
+
+    def program(file, precision):
+        opened.append((file, precision))
+        return lambda batch: batch.double() + 1
+
+    monkeypatch.setitem(runtimes.BUILT, "onnxruntime", ("program.onnx", program))
+    run = runtimes.load(torch.nn.Identity(), CPU, serving(), tmp_path)
+    assert opened == [(tmp_path / "program.onnx", "bf16")]
+    assert run(torch.zeros(5, 3, 2).transpose(1, 2)).dtype == torch.float32
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        run(torch.zeros(6, 2, 3))
+    assert str(caught.value) == ("the program takes 1 to 5 of (2, 3), float32; got (6, 2, 3), torch.float32")
+
+
+def test_a_program_is_given_batches_that_lie_in_memory_as_it_reads_them():
+    run = Checked(lambda batch: batch if batch.is_contiguous() else pytest.fail("strided"), [2, 3], most=1)
+    assert run(torch.zeros(1, 3, 2).transpose(1, 2)).shape == (1, 2, 3)
+
+
+def test_eager_is_as_the_card_says_where_there_is_no_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    network = torch.nn.Conv2d(1, 1, 1)
+    for card in (serving(runtime="eager"), {**serving(), "program": None}):
+        run = runtimes.load(network, CPU, card, tmp_path)
+        assert isinstance(run, Eager)
+        assert (run.device, run.dtype, run.layout) == (CPU, torch.bfloat16, torch.channels_last)
+        assert run(torch.zeros(1, 1, 2, 2)).shape == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(("runtime", "modes"), [("compile", ["reduce-overhead"]), ("onnxruntime", [])])
+def test_on_a_gpu_torch_compiles_and_no_other_program_runs(tmp_path, monkeypatch, runtime, modes):
+    compiled = []
+    network = SimpleNamespace(compile=lambda mode: compiled.append(mode))
+    eager = SimpleNamespace(network=network)
+    monkeypatch.setattr(runtimes, "Eager", lambda *facts: eager)
+    assert runtimes.load(network, torch.device("cuda"), serving(runtime=runtime), tmp_path) is eager
+    assert compiled == modes
+
+
+def test_a_program_that_cannot_be_opened_is_logged_with_the_models_name(tmp_path, monkeypatch, caplog):
+    def broken(file, precision):
+        raise OSError("no such file")
+
+    monkeypatch.setitem(runtimes.BUILT, "onnxruntime", ("program.onnx", broken))
+    assert isinstance(runtimes.load(torch.nn.Identity(), CPU, serving(), tmp_path), Eager)
+    assert caplog.messages == ["tiny runs eager, not by onnxruntime: no such file"]
+
+
+def test_onnxruntime_uses_as_many_threads_as_torch_and_the_processor_alone(tmp_path, monkeypatch):
+    made = []
+
+    class Session:
+        def __init__(self, file, options, providers):
+            made.append((file, options.intra_op_num_threads, providers))
+
+        def get_inputs(self):
+            return [SimpleNamespace(name="x")]
+
+        def run(self, outputs, feed):
+            return [2 * feed["x"]] if outputs is None else None
+
+    fake = SimpleNamespace(SessionOptions=SimpleNamespace, InferenceSession=Session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    run = runtimes.onnxruntime(tmp_path / "p.onnx", "fp32")
+    assert made == [(str(tmp_path / "p.onnx"), 3, ["CPUExecutionProvider"])]
+    assert run(torch.ones(2)).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("bf16", "bf16")])
+def test_openvino_is_told_threads_latency_and_precision(tmp_path, monkeypatch, precision, hint):
+    made = []
+
+    class Core:
+        def compile_model(self, *facts):
+            made.append(facts)
+            return lambda array: [2 * array]
+
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=Core))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    run = runtimes.openvino(tmp_path / "p.onnx", precision)
+    hints = {"INFERENCE_NUM_THREADS": 3, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    assert made == [(str(tmp_path / "p.onnx"), "CPU", hints)]
+    assert run(torch.ones(2)).tolist() == [2, 2]
+
+
+def test_a_compiled_program_is_loaded_from_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda file: f"loaded {file}")
+    assert runtimes.aotinductor(tmp_path / "p.pt2", "fp32") == f"loaded {tmp_path / 'p.pt2'}"

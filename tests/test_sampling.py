@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
+from handlers.errors import BadRequest
+from handlers.row import Row
 from handlers.sampling import Sampling
 
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
@@ -42,3 +44,34 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     assert row(7) == row(7)
     assert row(7) != row(8)
     assert row(None) != row(None)
+
+
+def test_no_token_is_drawn_beyond_those_that_add_up_to_top_p():
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.125]).log()  # sums that are exact
+    for top_p, expected in ((0.5, {0}), (0.75, {0, 1}), (0.875, {0, 1, 2}), (0.876, {0, 1, 2, 3})):
+        sampling = Sampling(temperature=1.0, top_p=top_p, seed=0)
+        generator = sampling.generator()
+        assert {sampling.pick(logits, generator) for _ in range(200)} == expected
+
+
+def of(**options) -> Sampling:
+    return Sampling.of(Row({"body": options}, {}, "id"))
+
+
+def test_options_of_a_request_replace_the_defaults():
+    assert of() == Sampling(temperature=0.8, top_k=None, top_p=0.95, seed=None)
+    assert of(temperature=0, top_k=1, top_p=0, seed=0) == Sampling(0.0, 1, 0.0, 0)
+    assert of(temperature=10, top_k=10**6, top_p=1, seed=2**63 - 1) == Sampling(10.0, 10**6, 1.0, 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("temperature", -0.1), ("temperature", 10.1), ("temperature", "nan"), ("top_k", 0), ("top_k", 1.5)),
+        *(("top_p", -0.1), ("top_p", 1.01), ("seed", -1), ("seed", 2**63)),
+    ],
+)
+def test_an_option_out_of_range_is_refused(option, value):
+    with pytest.raises(BadRequest) as caught:
+        of(**{option: value})
+    assert caught.value.field == option

@@ -1,56 +1,17 @@
 """Handlers whose answers come in steps, driven as TorchServe's continuous batching drives them."""
 
-import json
+from types import SimpleNamespace
 
 import pytest
-from ts.context import Context, RequestProcessor
-from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
-from ts.protocol.otf_message_handler import create_predict_response
+import torch
 
+from handlers.base import TaskHandler
 from handlers.jobs import GRPC_STREAMS
+from handlers.meter import Meter
+from handlers.streaming import StreamingHandler
+from tests.frontend import HTTP, Frontend
+from tests.metrics import Cache
 from tests.serve.counting_handler import Counting
-from tests.worker import JSON, METRICS
-
-HTTP = {**JSON, "host": "here"}
-
-
-class Frontend:
-    """What ContinuousBatching.java does: jobs stay until their reply says that it was the last."""
-
-    def __init__(self, folder, continuous=True):
-        card = {"name": "counting", "version": "1.0", "serving": {"batch_size": 4, "threads": 1}}
-        (folder / "card.json").write_text(json.dumps({**card, "example": {"file": "none"}}))
-        cache = MetricsCacheYamlImpl(str(METRICS))
-        cache.initialize_cache()
-        yaml = {"continuousBatching": continuous}
-        self.context = Context("counting", str(folder), {}, 4, None, "0.12.0", metrics=cache, model_yaml_config=yaml)
-        self.handler = Counting()
-        self.handler.initialize(self.context)
-        self.jobs, self.got, self.status = {}, {}, {}
-
-    def post(self, name, body, headers=HTTP):
-        self.jobs[name] = ({"body": body}, headers)
-        self.got[name] = []
-
-    def step(self):
-        """One batch: TorchServe's own code says what becomes of what the handler returned."""
-        names = list(self.jobs)
-        self.context.request_ids = dict(enumerate(names))
-        self.context.request_processor = [RequestProcessor(dict(headers)) for _, headers in self.jobs.values()]
-        bodies = self.handler.handle([fields for fields, _ in self.jobs.values()], self.context)
-        assert len(bodies) == len(names)
-        create_predict_response(bodies, self.context.request_ids, "Prediction success", 200, self.context)
-        for index, name in self.context.request_ids.items():
-            following = self.context.get_response_headers(index).get("ts_stream_next")
-            self.got[name].append((bodies[index], following))
-            self.status[name] = self.context.get_response_status(index)[0]
-            if following == "true":
-                self.jobs[name] = ({}, self.jobs[name][1])  # the worker has seen the rest
-            else:
-                del self.jobs[name]
-
-    def lines(self, name):
-        return [json.loads(line) for body, _ in self.got[name] for line in body.splitlines()]
 
 
 @pytest.fixture
@@ -123,7 +84,7 @@ def test_a_client_that_left_is_forgotten_and_counted(frontend, caplog):
     frontend.step()
     del frontend.jobs["gone"]
     frontend.step()
-    assert "the client of from-envoy left after 2 steps" in caplog.text
+    assert "the client of from-envoy left after 2 steps" in caplog.messages
     assert frontend.handler.meter._statuses[499] == 1
     assert [each.request_id for each in frontend.handler._running.values()] == ["stays"]
 
@@ -170,7 +131,7 @@ def test_a_bug_fails_the_batch_is_logged_and_leaves_nothing(frontend, caplog):
         frontend.step()
     with pytest.raises(RuntimeError, match="a bug"):
         frontend.step()
-    assert "from-envoy" in caplog.text
+    assert "failed requests: from-envoy" in caplog.messages
     frontend.jobs.clear()
     frontend.post("b", {"to": 1})
     frontend.step()
@@ -185,3 +146,107 @@ def test_without_continuous_batching_all_steps_are_taken_at_once(tmp_path):
     frontend.step()
     assert [frontend.lines(name)[0]["count"] for name in "ab"] == [5, 2]
     assert not frontend.jobs
+
+
+def test_each_request_is_counted_and_timed_once_at_its_end(frontend, monkeypatch):
+    monkeypatch.setattr(frontend.handler, "meter", Meter(Cache(), "counting", "1.0"))
+    added = []
+    monkeypatch.setattr(frontend.handler.meter, "add", lambda stage, seconds: added.append((stage, seconds >= 0)))
+    frontend.post("a", {"to": 2})
+    frontend.post("bad", {"to": 0})
+    frontend.step()
+    stages = [("decode", True), ("forward", True), ("encode", True)]
+    assert added == stages
+    assert frontend.handler.meter._statuses == {400: 1}
+    frontend.step()
+    assert added == [*stages, *stages[:2], ("request", True), stages[2]]
+    assert frontend.handler.meter._statuses == {400: 1, 200: 1}
+
+
+def test_the_time_of_a_request_is_that_of_all_its_steps(frontend, monkeypatch):
+    added = {}
+    monkeypatch.setattr(frontend.handler.meter, "add", lambda stage, seconds: added.update({stage: seconds}))
+    frontend.post("a", {"to": 2})
+    frontend.step()
+    (running,) = frontend.handler._running.values()
+    running.since -= 1000  # as if it had begun then
+    frontend.step()
+    assert 1000 <= added["request"] < 2000
+
+
+def test_a_batch_of_refusals_takes_no_step(frontend, monkeypatch):
+    monkeypatch.setattr(frontend.handler, "step", lambda jobs: pytest.fail("nothing to do"))
+    frontend.post("bad", {"to": 0})
+    frontend.step()
+    assert frontend.status["bad"] == 400
+
+
+def test_what_a_step_tells_must_be_one_thing_a_job(frontend, monkeypatch):
+    monkeypatch.setattr(frontend.handler, "step", lambda jobs: [])
+    frontend.post("a", {"to": 2})
+    with pytest.raises(ValueError, match="zip"):
+        frontend.step()
+
+
+def test_a_step_may_have_nothing_to_tell(frontend, monkeypatch):
+    real = frontend.handler.step
+    monkeypatch.setattr(frontend.handler, "step", lambda jobs: [None for _ in real(jobs)])
+    frontend.post("a", {"to": 2, "stream": True})
+    frontend.step()
+    frontend.step()
+    assert [body.count(b"\n") for body, _ in frontend.got["a"]] == [0, 1]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_output_of_the_network_that_is_not_finite_is_an_error(frontend, monkeypatch, stream):
+    monkeypatch.setattr(frontend.handler, "begin", lambda item: SimpleNamespace(done=True, output=float("nan")))
+    monkeypatch.setattr(frontend.handler, "step", lambda jobs: [None])
+    frontend.post("a", {"to": 1, "stream": stream})
+    frontend.step()
+    error = frontend.lines("a")[-1]
+    assert (error["code"], error["message"]) == (500, "the network's output is not finite")
+
+
+def test_a_picture_is_announced_as_one_and_cannot_be_streamed(frontend, monkeypatch):
+    kinds = {2: "image/png"}
+    monkeypatch.setattr(frontend.handler, "content_type", lambda item: kinds.get(item[0], "application/json"))
+    frontend.post("picture", {"to": 2})
+    frontend.post("stream", {"to": 2, "stream": True})
+    frontend.post("json", {"to": 3, "stream": True})
+    frontend.step()
+    assert frontend.context.get_response_content_type(0) == "image/png"
+    assert (frontend.status["stream"], frontend.lines("stream")[0]["field"]) == (400, "stream")
+    assert frontend.lines("stream")[0]["message"] == "lines of JSON are no image/png: ask for one of the two"
+    assert list(frontend.jobs) == ["picture", "json"]
+    assert StreamingHandler.content_type(frontend.handler, (2, 0)) == "application/json"
+
+
+def test_the_item_of_a_request_is_what_is_encoded_and_explained(frontend, monkeypatch):
+    seen = []
+    monkeypatch.setattr(frontend.handler, "encode", lambda output, item: seen.append(item) or {"count": output})
+    monkeypatch.setattr(frontend.handler, "explain", lambda item, target: seen.append((item, target)) or {})
+    frontend.post("a", {"to": 1, "seconds": 0.0})
+    frontend.post("why", {"to": 3, "target": "t"}, {**HTTP, "explain": "True"})
+    frontend.step()
+    assert sorted(seen, key=str) == sorted([(1, 0.0), ((3, 0.0), "t")], key=str)
+
+
+def test_without_continuous_batching_steps_may_keep_gradients(tmp_path, monkeypatch):
+    frontend, modes = Frontend(tmp_path, continuous=False), []
+    real = frontend.handler.step
+    monkeypatch.setattr(
+        frontend.handler, "step", lambda jobs: modes.append(torch.is_inference_mode_enabled()) or real(jobs)
+    )
+    frontend.post("a", {"to": 2})
+    frontend.step()
+    assert modes == [False, False]
+
+
+def test_a_model_is_loaded_with_nothing_under_way_and_warmed_up_with_one_request(monkeypatch, tmp_path):
+    loaded = []
+    monkeypatch.setattr(TaskHandler, "load", lambda self, folder, device: loaded.append((folder, device)))
+    handler = Counting()
+    StreamingHandler.load(handler, tmp_path, "cpu")
+    assert loaded == [(tmp_path, "cpu")]
+    assert handler._running == {}
+    assert list(handler.warm_up_sizes()) == [1]

@@ -1,6 +1,8 @@
 """What is read out of a video, and what is refused before it is unpacked."""
 
 import io
+import struct
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ from handlers.codecs import video
 from handlers.codecs.video import VideoCodec
 from handlers.errors import BadRequest
 from handlers.row import Row
-from tests.clips import ENCODERS, clip
+from tests.clips import ENCODERS, clip, sound
 from tests.worker import Ask
 
 CODEC = VideoCodec(frames=16, size=24, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -46,14 +48,25 @@ def test_the_middle_is_cut_out_and_normalised():
     normal = CODEC.normalize(read.pixels)
     assert normal.shape == (3, 16, 24, 24)
     assert normal[0, 0].mean() == pytest.approx(-2, abs=0.2)  # black
+    uneven = VideoCodec(frames=2, size=1, mean=(0.2, 0.3, 0.4), std=(0.5, 0.1, 0.2))
+    levels = torch.tensor([51, 102, 204], dtype=torch.uint8).view(1, 3, 1, 1, 1).expand(1, 3, 2, 1, 1)
+    assert uneven.normalize(levels)[0, :, 1].flatten().tolist() == pytest.approx([0.0, 1.0, 2.0], abs=1e-6)
+
+
+def test_what_is_scaled_down_is_smoothed_first():
+    stripes = np.repeat(np.tile(np.array([255, 0, 0, 255], dtype=np.uint8), (96, 24))[..., None], 3, axis=2)
+    square = CODEC._square(SimpleNamespace(rotation=0, to_ndarray=lambda **_: stripes))
+    assert (square[:, :, 2:-2].int() - 127).abs().max() < 30
 
 
 def test_what_a_telephone_filmed_upright_stands_upright():
     lying = np.zeros((24, 24, 3), dtype=np.uint8)
     lying[:, 12:] = 255  # white at the right: a quarter turn counterclockwise brings it to the top
-    frame = SimpleNamespace(rotation=90, to_ndarray=lambda **_: lying)
-    upright = CODEC._square(frame)
-    assert (upright[:, :12].min(), upright[:, 12:].max()) == (255, 0)
+    for rotation, white in ((90, np.s_[:, :12]), (-90, np.s_[:, 12:]), (180, np.s_[..., :12]), (0, np.s_[..., 12:])):
+        upright = CODEC._square(SimpleNamespace(rotation=rotation, to_ndarray=lambda **_: lying))
+        assert upright.shape == (3, 24, 24)
+        assert upright[white].min() == 255
+        assert upright.float().mean() == 127.5
 
 
 @pytest.mark.parametrize(
@@ -65,6 +78,115 @@ def test_limits_hold_before_anything_is_unpacked(monkeypatch, limit, value, says
     monkeypatch.setattr(VideoCodec, "_square", None)
     with pytest.raises(BadRequest, match=says):
         CODEC.clip(clip(20))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_SECONDS", 0.8), ("MAX_FRAMES", 20), ("MAX_PIXELS", 20 * 48 * 32), ("FEWEST", 20)]
+)
+def test_what_is_just_within_a_limit_is_read(monkeypatch, limit, value):
+    monkeypatch.setattr(video, limit, value)
+    assert video.count_frames(clip(20)) == 20
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(BadRequest) as caught:
+        CODEC.clip(data)
+    assert caught.value.field == "video"
+    return caught.value.why
+
+
+def wav() -> bytes:
+    """Sound in a RIFF file, as an AVI is one."""
+    head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data" + struct.pack("<I", 1600)
+    return b"RIFF" + struct.pack("<I", len(head) + 1600) + head + bytes(1600)
+
+
+def test_the_demuxer_is_the_one_that_the_first_bytes_say(monkeypatch):
+    """FFmpeg must not guess: it would find playlists and network sessions behind any beginning."""
+    assert refused(wav()).startswith("damaged video: ")
+    with (
+        pytest.raises(BadRequest, match="damaged video"),
+        video.opened(b"abcdftyp\nv=0\nm=video 5004 RTP/AVP 96\n" * 20),
+    ):
+        pass
+    files = {
+        name: clip(3, kind=kind)
+        for kind, name in (("avi", "avi"), ("mp4", "mov"), ("webm", "matroska"), ("gif", "gif"))
+    }
+    real = av.open
+    for name, file in files.items():
+        kinds: list[str] = []
+        monkeypatch.setattr(
+            av, "open", lambda file, seen=kinds, **more: seen.append(more.get("format")) or real(file, **more)
+        )
+        CODEC.clip(file)
+        assert kinds == [name] * 2
+
+
+def test_why_a_video_is_refused():
+    assert refused(b"hello") == "not a video, or not one of AVI, MP4, WebM, GIF"
+    assert refused(b"") == "not a video, or not one of AVI, MP4, WebM, GIF"
+    assert refused(b"xRIFF" + clip(3)[4:]) == "not a video, or not one of AVI, MP4, WebM, GIF"
+    assert refused(sound()) == "the file holds no video"
+    assert refused(clip(1)) == "1 frame; motion takes at least 2"
+    assert refused(clip(kind="mp4")[:100]).startswith("damaged video: ")
+
+
+def test_limits_are_named(monkeypatch):
+    for limit, value, why in (
+        ("MAX_SECONDS", 0.79, "1 seconds are over the limit of 0.79"),
+        ("MAX_FRAMES", 19, "more than 19 frames"),
+        ("MAX_PIXELS", 30_719, "more than 30719 pixels in all frames: send a shorter or a smaller video"),
+        ("FEWEST", 21, "20 frames; motion takes at least 21"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(video, limit, value)
+            assert refused(clip(20)) == why
+
+
+def left(count: int) -> bytes:
+    """An AVI of 20 frames that was cut off behind the first `count`."""
+    whole = clip(20)
+    with av.open(io.BytesIO(whole)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    start, size = packets[count - 1]
+    return whole[: start + 8 + size]
+
+
+def test_a_video_that_was_cut_off_is_refused_but_a_frame_or_two_may_be_missing():
+    assert video.count_frames(left(18)) == 18
+    assert CODEC.clip(left(18)).places[-1] == 17
+    for count in (17, 10, 2):
+        assert refused(left(count)) == f"damaged video: {count} frames are left of 20"
+
+
+def test_frames_that_were_only_announced_give_way_to_the_last_one(monkeypatch):
+    monkeypatch.setattr(video, "count_frames", lambda _: 31)
+    read = CODEC.clip(clip(20))
+    assert read.places == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, *[18] * 6]
+    assert (read.pixels[:, 9] == read.pixels[:, 15]).all()
+    monkeypatch.setattr(video, "count_frames", lambda _: 100)
+    assert refused(clip(3)) == "damaged video: its frames can't be unpacked"  # but for one
+
+
+def test_frames_behind_those_that_were_counted_are_not_unpacked(monkeypatch):
+    monkeypatch.setattr(video, "count_frames", lambda _: 5)
+    monkeypatch.setattr(video, "MAX_FRAMES", 10)
+    assert CODEC.clip(clip(20)).places[-1] == 4
+
+
+def test_a_worker_takes_one_core(monkeypatch):
+    threads, real = [], video.opened
+
+    @contextmanager
+    def spying(data):
+        with real(data) as container:
+            yield container
+            threads.append(container.streams.video[0].codec_context.thread_count)
+
+    monkeypatch.setattr(video, "opened", spying)
+    CODEC.clip(clip(3))
+    assert threads[-1] == 1
 
 
 def test_frames_that_are_larger_than_the_header_says_are_refused(monkeypatch):

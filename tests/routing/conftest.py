@@ -13,8 +13,10 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from routing.database import connect
 from routing.exposures import Ingest
+from serving.settings import Settings
 from tests.routing.lines import add
 from tests.routing.rig import Rig, rig_in
+from tests.routing.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,14 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    """An SQLite database with its tables, for tests of what does not depend on the kind."""
+    engine = connect(f"sqlite:///{tmp_path}/var/experiments.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Envoy's log, not there yet."""
     return tmp_path / "exposures" / "exposures.jsonl"
@@ -88,3 +98,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     """An Envoy, not started."""
     with rig_in(tmp_path) as rig:
         yield rig
+
+
+@pytest.fixture
+def stage(database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A watch, whose time and database are the test's."""
+    return Stage(database, Settings(var=tmp_path / "var", envoy_admin_port=9999), monkeypatch)

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 
-from routing.database import configuration, connect, insert_new, reading, writing
+import routing.database
+from routing.database import TURN, configuration, connect, insert_new, reading, writing
 from routing.tables import Base, Reading
 from serving.settings import ROOT
 
@@ -53,3 +55,64 @@ def test_sqlite_keeps_a_commit_through_a_power_cut(tmp_path):
 def test_no_other_database_will_do():
     with pytest.raises(ValueError, match="mysql: only sqlite and postgresql"):
         connect("mysql://nobody@localhost/none")
+
+
+def test_a_folder_may_hold_a_per_cent_sign(tmp_path, monkeypatch):
+    monkeypatch.setattr("routing.database.Path", lambda *_: SimpleNamespace(parent=tmp_path / "100%"))
+    assert configuration(None).get_main_option("script_location") == f"{tmp_path}/100%/migrations"
+
+
+def test_no_rows_are_no_statement():
+    insert_new(None, Reading, [])
+
+
+def test_the_first_row_of_a_key_stays(database):
+    for offset in (1, 2):
+        with writing(database) as session:
+            insert_new(session, Reading, [{"name": "a", "identity": "", "offset": offset}])
+    with reading(database) as session:
+        assert session.get_one(Reading, "a").offset == 1
+
+
+def test_a_writer_has_the_lock_before_it_reads_and_a_reader_waits_for_nobody(database):
+    statements = []
+    event.listen(database, "before_cursor_execute", lambda *it: statements.append(it[2]))
+    with writing(database) as session:
+        session.execute(text("SELECT 1"))
+        assert TURN.locked()
+        with reading(database) as other:
+            other.execute(text("SELECT 2"))
+    assert not TURN.locked()
+    assert statements == ["BEGIN IMMEDIATE", "SELECT 1", "BEGIN", "SELECT 2"]
+
+
+def test_what_failed_is_not_kept(database):
+    def fail() -> None:
+        with writing(database) as session:
+            insert_new(session, Reading, [{"name": "a", "identity": "", "offset": 1}])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with reading(database) as session:
+        assert session.get(Reading, "a") is None
+    assert not TURN.locked()
+
+
+def test_a_writer_waits_for_half_a_minute(database):
+    with database.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+
+
+def test_rows_can_be_used_after_the_commit(database):
+    with writing(database) as session:
+        session.add(row := Reading(name="a", identity="b", offset=1))
+    assert row.identity == "b"
+
+
+def test_migrations_are_held_apart_by_a_file(tmp_path, monkeypatch):
+    locks = []
+    usual = routing.database.FileLock
+    monkeypatch.setattr("routing.database.FileLock", lambda name: locks.append(name) or usual(name))
+    connect(f"sqlite:///{tmp_path}/a.db").dispose()
+    assert locks == [f"{tmp_path}/a.db.lock"]

@@ -4,14 +4,16 @@ import itertools
 import multiprocessing
 import os
 import signal
+from hashlib import blake2b
 from pathlib import Path
+from socket import gethostname
 
 from sqlalchemy import event
 
 from routing import exposures
-from routing.database import connect, insert_new, writing
-from routing.exposures import Ingest, forget
-from routing.tables import Feedback, Mirrored
+from routing.database import connect, insert_new, reading, writing
+from routing.exposures import Ingest, forget, identity
+from routing.tables import Feedback, Mirrored, Reading
 from tests.routing.lines import NOW, add, ids, line
 
 
@@ -137,3 +139,77 @@ def test_what_is_old_is_forgotten(engine, file, ingest):
         insert_new(session, Feedback, [{**row, "request_id": "b", "received": NOW}])
     forget(engine, NOW)
     assert ids(engine) == ids(engine, Mirrored) == ids(engine, Feedback) == ["b"]
+
+
+def reading_of(engine, ingest) -> Reading:
+    with reading(engine) as session:
+        return session.get_one(Reading, ingest.name)
+
+
+def test_a_file_is_known_by_its_first_line(tmp_path):
+    file = tmp_path / "log"
+    file.write_bytes(b"first")
+    assert identity(file) == ""
+    file.write_bytes(b"first\n")
+    assert identity(file) == blake2b(b"first\n", digest_size=16).hexdigest()
+    file.write_bytes(b"first\nsecond\n")
+    assert identity(file) == blake2b(b"first\n", digest_size=16).hexdigest()
+
+
+def test_the_place_is_kept_by_host_and_file(database, file):
+    """Several nodes can share a database."""
+    ingest = Ingest(database, file)
+    assert ingest.name == f"{gethostname()}:{file}"
+    add(file, line("a"))
+    ingest.read()
+    row = reading_of(database, ingest)
+    assert (row.identity, row.offset) == (identity(file), file.stat().st_size)
+
+
+def test_a_file_is_rotated_when_it_is_larger_than_the_limit(database, file, monkeypatch):
+    ingest, reopened = Ingest(database, file), []
+    add(file, line("a"))
+    monkeypatch.setattr(exposures, "LIMIT", file.stat().st_size)
+    ingest.rotate(lambda: reopened.append("as large"))
+    assert file.exists()
+    add(file, line("b"))
+    ingest.rotate(lambda: reopened.append("larger"))
+    assert (file.exists(), reopened) == (False, ["larger"])
+    assert ingest.read() == 2
+    assert ids(database) == ["a", "b"]
+
+
+def test_an_empty_file_is_not_rotated_however_old(database, file):
+    ingest = Ingest(database, file)
+    add(file)
+    ingest.begun -= 2 * exposures.AGE
+    ingest.rotate(file.touch)
+    assert not ingest.old.exists()
+
+
+def test_age_begins_anew_with_each_file(database, file):
+    ingest = Ingest(database, file)
+    for number in range(2):
+        add(file, line(f"{number}"))
+        ingest.rotate(file.touch)
+        assert not ingest.old.exists()
+        ingest.begun -= exposures.AGE + 1
+        ingest.rotate(file.touch)
+        assert ingest.old.exists()
+        add(file, line(f"next {number}".replace(" ", "-")))
+        assert ingest.read() == 2
+        assert not ingest.old.exists()
+        file.unlink()
+    assert (exposures.AGE, exposures.LIMIT, exposures.BATCH) == (86_400, 64 * 2**20, 5_000)
+
+
+def test_what_was_malformed_is_said_of_the_last(database, file, caplog):
+    add(file, line("a"), "{}\n", line("b", status="OK"))
+    Ingest(database, file).read()
+    (record,) = [record for record in caplog.records if record.name == "routing.exposures"]
+    said = "status: Input should be a valid integer, unable to parse string as an integer"
+    assert record.getMessage() == f"{file}: 2 malformed lines skipped; of the last, {said}"
+    caplog.clear()
+    add(file, "7\n")
+    Ingest(database, file).read()
+    assert "1 malformed lines skipped; of the last, line: Input should be" in caplog.text

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from routing.feedback import PATIENCE, WINDOW, Answer, give, kept, settle
+from routing.feedback import LARGEST, PATIENCE, WINDOW, Answer, give, kept, reward_of, settle
+from routing.tables import Exposure
 from tests.routing.lines import NOW, line
+from tests.routing.rows import A, put, request
 
 
 def test_a_reward_counts_once(engine, log):
@@ -103,3 +105,58 @@ def test_of_two_values_at_once_one_stays(engine, log):
         answers = [future.result() for future in futures]
         assert sorted(answer.status for answer in answers) == ["accepted", "conflict", "conflict", "conflict"]
         assert {answer.reward for answer in answers} == {kept(engine, str(number)).reward}
+
+
+def test_the_limits_are_the_documented_ones():
+    assert (WINDOW, PATIENCE, LARGEST) == (7 * 86_400, 60, 1e9)
+
+
+def test_an_error_may_be_as_large_as_a_reward():
+    def exposure(value: float) -> Exposure:
+        return Exposure(prediction={"prediction": value})
+
+    assert reward_of(exposure(0.0), "1e9") == -1e9
+    assert reward_of(exposure(0.0), "1000000001") is None
+    assert reward_of(exposure(-1.0), "1") == -2
+    assert reward_of(Exposure(prediction={"label": "7", "prediction": 8.0}), "8") == 0
+    assert reward_of(Exposure(prediction=None), "8") is None
+
+
+def test_a_refused_value_can_be_given_again_and_nothing_of_it_is_kept(database):
+    put(database, Exposure, request("a", A))
+    assert give(database, "a", None, "7", NOW) == Answer("a", "refused", None, "7")
+    assert kept(database, "a") == Answer("a", "unknown")
+    assert give(database, "a", 0.5, None, NOW + 1) == Answer("a", "accepted", 0.5)
+
+
+def test_late_feedback_is_answered_with_what_was_given(database):
+    put(database, Exposure, request("a", A, at=-WINDOW - 1))
+    assert give(database, "a", 0.5, None, NOW) == Answer("a", "late", 0.5)
+    assert give(database, "a", None, "7", NOW) == Answer("a", "late", None, "7")
+
+
+def test_what_waited_is_judged_by_when_it_was_received(database):
+    """Not by when the log was read."""
+    give(database, "a", 1.0, None, NOW)
+    put(database, Exposure, request("a", A, at=-WINDOW))
+    settle(database, NOW + WINDOW)
+    assert kept(database, "a") == Answer("a", "accepted", 1.0)
+    give(database, "b", 1.0, None, NOW)
+    put(database, Exposure, request("b", A, at=-WINDOW - 1))
+    settle(database, NOW)
+    assert kept(database, "b").status == "late"
+
+
+def test_patience_ends_after_its_last_second(database):
+    give(database, "a", 1.0, None, NOW)
+    assert give(database, "a", 1.0, None, NOW + PATIENCE).status == "pending"
+    settle(database, NOW + PATIENCE)
+    assert kept(database, "a").status == "pending"
+    assert give(database, "a", 1.0, None, NOW + PATIENCE + 1).status == "unknown"
+
+
+def test_what_is_settled_stays_so(database):
+    put(database, Exposure, request("a", A, prediction={"label": "7"}))
+    give(database, "a", None, "7", NOW)
+    settle(database, NOW + 2 * WINDOW)
+    assert kept(database, "a") == Answer("a", "accepted", 1.0, "7")

@@ -1,9 +1,10 @@
 """The history of experiments, and the database that it is in."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, literal, update
 from sqlalchemy.exc import DBAPIError
 
 from routing import history
@@ -110,3 +111,61 @@ def test_a_change_is_never_overwritten_or_deleted(engine, statement):
     with pytest.raises(DBAPIError, match="changes is append-only"), writing(engine) as session:
         session.execute(statement)
     assert [each.why for each in history.changes(engine, "e")] == ["10 %"]
+
+
+def test_every_field_of_a_change_is_kept(database, monkeypatch):
+    monkeypatch.setattr(history, "time", SimpleNamespace(time=lambda: 1234.5))
+    first = history.append(database, state(), "me", "create", "a start", after=0)
+    second = history.append(database, state(9), "you", "rollback", "back", after=1, restored=1)
+    assert [each.model_dump(exclude={"state"}) for each in history.changes(database, "e")] == [
+        {
+            "id": 2,
+            "experiment": "e",
+            "at": 1234.5,
+            "who": "you",
+            "what": "rollback",
+            "why": "back",
+            "after": 1,
+            "restored": 1,
+        },
+        {
+            "id": 1,
+            "experiment": "e",
+            "at": 1234.5,
+            "who": "me",
+            "what": "create",
+            "why": "a start",
+            "after": 0,
+            "restored": None,
+        },
+    ]
+    assert (first.state, second.state) == (state(), state(9))
+
+
+def test_two_that_saw_the_same_last_change_conflict_in_the_database(database, monkeypatch):
+    """The check in the code may be passed by both: the constraint is not."""
+    follow(database, 0, 10)
+    monkeypatch.setattr(history.func, "max", lambda column: literal(1))
+    with pytest.raises(ConflictError, match=r"^e: another change came after 1 just now$"):
+        history.append(database, state(30), "you", "weights", "", after=1)
+
+
+def test_there_is_nothing_before_the_first_change(database):
+    assert history.previous(database, "e") is None
+    for _ in range(2):
+        with pytest.raises(history.NothingBeforeError, match=r"^e: there is nothing before to go back to$"):
+            history.rollback(database, "e", "me", "worse")
+        if not history.changes(database, "e"):
+            follow(database, 10)
+
+
+def test_a_rollback_says_who_and_why(database):
+    follow(database, 0, 10)
+    done = history.rollback(database, "e", "you", "it was worse")
+    assert (done.who, done.why, done.after, done.restored) == ("you", "it was worse", 2, 1)
+
+
+def test_experiments_are_listed_by_name(database):
+    for name in ("z", "a", "m"):
+        history.append(database, state(name=name), "me", "create", "", after=0)
+    assert list(history.current(database)) == ["a", "m", "z"]

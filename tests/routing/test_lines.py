@@ -1,8 +1,9 @@
 """A line of Envoy's log becomes a row."""
 
 import logging
+from hashlib import blake2b
 
-from routing.lines import unit_of
+from routing.lines import Line, predicted, unit_of
 from tests.routing.lines import NOW, add, ids, line, one
 
 
@@ -85,3 +86,26 @@ def test_a_prediction_that_cannot_be_read_is_none(engine, log):
     bad = ["%7B", "{", "7", "{}", '{"label": "\\u0000"}', '{"label": "\\ud800"}', '{"prediction": NaN}', '{"label": 7}']
     log(*(line(str(number), prediction=text) for number, text in enumerate(bad)))
     assert [one(engine, str(number)).prediction for number in range(len(bad))] == [None] * len(bad)
+
+
+def test_a_unit_is_a_keyed_hash_of_the_experiment():
+    salt = blake2b(b"e", digest_size=16).digest()
+    assert unit_of("e", "ü") == blake2b("ü".encode(), digest_size=16, key=salt).hexdigest()
+
+
+def test_every_field_of_a_row():
+    said = Line.model_validate_json(line("a", {"prediction": 2}, key="u", microseconds=0))
+    common = {
+        "request_id": "a",
+        "experiment": "e",
+        "at": NOW,
+        "status": 200,
+        "seconds": 0,
+        "prediction": {"prediction": 2},
+    }
+    split = {"assigned": "m@2.0", "variant": "m@2.0", "source": "split", "unit": unit_of("e", "u")}
+    assert said.exposure() == {**common, **split}
+    assert said.mirrored() == {**common, "variant": "m@2.0"}
+    copy = Line.model_validate_json(line("a", mirror="m@3.0", variant=None, source=None, microseconds=1_500_000))
+    assert (copy.mirrored()["variant"], copy.mirrored()["seconds"]) == ("m@3.0", 1.5)
+    assert predicted(None) is predicted("") is None

@@ -1,7 +1,9 @@
 """Routing goes on without its database."""
 
+import json
+
 from routing import history
-from routing.live import Live
+from routing.live import Live, file
 from routing.render import overlay
 from serving.settings import Settings
 from serving.views import ModelView, VersionView
@@ -23,3 +25,19 @@ def test_what_was_last_read_is_known_without_a_database(engine, tmp_path):
     live.refresh(engine)
     assert live.running == {}
     assert Live(settings).running == {}
+
+
+def test_the_file_is_written_when_something_has_changed(tmp_path):
+    live = Live(Settings(var=tmp_path / "var"))
+    kept = file(Settings(var=tmp_path / "var"))
+    assert kept == tmp_path / "var" / "experiments.json"
+    live.take({})
+    assert not kept.exists()
+    states = {"e": state(a=90, b=10), "f": state(a=50, b=50).model_copy(update={"running": False})}
+    live.take(states)
+    assert json.loads(kept.read_text())["e"] == states["e"].model_dump(mode="json")
+    assert kept.read_text().startswith('{\n "e": {')
+    assert (live.states, live.running) == (states, {"e": states["e"]})
+    kept.unlink()
+    live.take(dict(states))
+    assert not kept.exists()

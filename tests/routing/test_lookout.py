@@ -51,3 +51,26 @@ def test_after_an_hour_it_begins_anew(engine):
     put(engine, Exposure, request("2", A, at=WINDOW_SECONDS + 2))
     assert counted(it.look(NOW + WINDOW_SECONDS + 3)) == {A: (1, 0, 1)}
     assert window(None).requests == 0
+
+
+def test_the_window_ends_after_its_last_second(database):
+    it = Lookout(database, "e", NOW)
+    put(database, Exposure, request("1", A, at=1), request("2", A, at=0.5))
+    assert counted(it.look(NOW + WINDOW_SECONDS)) == {A: (2, 0, 2)}
+    assert counted(it.look(NOW + WINDOW_SECONDS + 1)) == {}
+    put(database, Exposure, request("3", A, at=WINDOW_SECONDS + 1))
+    assert counted(it.look(NOW + 2 * WINDOW_SECONDS + 1)) == {A: (1, 0, 1)}
+    assert (LONGEST_SECONDS, WINDOW_SECONDS) == (60, 3600)
+
+
+def test_what_is_just_on_the_horizon_is_counted_once(database):
+    it = Lookout(database, "e", NOW)
+    put(database, Exposure, request("1", A, at=40), request("2", A, at=39), request("3", A, at=41, seconds=None))
+    for now in (100, 100, 200):
+        assert counted(it.look(NOW + now)) == {A: (3, 0, 2)}
+    assert it.look(NOW + 200)[A].at.tolist() == [NOW + 39, NOW + 40, NOW + 41]
+
+
+def test_nothing_is_a_window_of_nothing():
+    it = window(None)
+    assert (it.requests, it.errors, it.seconds.tolist()) == (0, 0, [])

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from routing import experiments, observed, page, plots
 from routing.experiments import Bandit, Experiment, Guard, Mirror, Ramp, Variant
@@ -128,3 +129,70 @@ def test_the_guide_links_to_what_is_there():
     text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / "docs" / link).is_file(), link
+
+
+@pytest.fixture
+def shown(database):
+    """`shown(*steps)`: the plots that there are, each as the function that drew it and its arguments."""
+
+    def figures(*steps) -> dict[str, tuple]:
+        changes = history(*steps)
+        found = summarize(database, changes[0].state, changes, NOW + 1000)
+        return page.figures(database, found, changes)
+
+    return figures
+
+
+def test_each_plot_is_given_its_data(database, shown, monkeypatch):
+    monkeypatch.setattr(page, "_drawn", lambda plot, *arguments: (plot, *arguments))
+    rewarded(database, A, [0.0, 1.0] * 20)
+    rewarded(database, B, [0.5, 1.0] * 20)
+    moved = (300, "weights", state(a=90, b=10))
+    put(database, Exposure, *(request(f"late{number}", B, at=400) for number in range(3)))
+    changes, experiment = history(CREATED, moved), moved[2].experiment
+    found = shown(CREATED, moved)
+    requests, units = observed.requests(database, "e", NOW), observed.rewards(database, "e", NOW)
+    assert set(found) == {"shares", "latency", "reward"}
+    plot, it, drawn, marks, span = found["shares"]
+    assert (plot, it, marks, span) == (plots.shares, experiment, changes, (NOW, NOW + 1000))
+    assert {name: len(each.at) for name, each in drawn.items()} == {A: 40, B: 43}
+    plot, it, drawn, since = found["latency"]
+    assert (plot, it, drawn.keys(), since) == (plots.latency, experiment, requests.keys(), NOW + 300)
+    assert found["reward"] == (plots.reward, experiment, units, changes, (NOW, NOW + 1000))
+    stopped = (500, "stop", moved[2].model_copy(update={"running": False}))
+    assert shown(CREATED, moved, stopped)["shares"][4] == (NOW, NOW + 500)
+
+
+def test_a_span_is_at_least_a_second(database, shown, monkeypatch):
+    monkeypatch.setattr(page, "_drawn", lambda plot, *arguments: arguments[-1])
+    put(database, Exposure, request("1", A, at=1))
+    stopped = CREATED[2].model_copy(update={"running": False})
+    assert shown(CREATED, (0.25, "stop", stopped))["shares"] == (NOW, NOW + 1)
+
+
+def test_the_template_is_given_what_it_names(database, monkeypatch):
+    changes = history((0, "create", state(a=40, b=30, c=30)))
+    found = summarize(database, changes[0].state, changes, NOW + 1000)
+    text = page.render(found, changes, {"shares": "data:image/svg+xml;base64,AAAA"})
+    assert "97.5 %" in text  # of each of two comparisons
+    assert 'src="data:image/svg+xml;base64,AAAA"' in text
+    for colour in list(plots.COLOURS)[:3]:
+        assert f'style="background: {colour}"' in text
+    assert "\n\n\n" not in text.split("</style>")[1].split("<h2>Variants")[0]  # blocks leave no blank lines
+    with pytest.raises(UndefinedError):
+        page.render(found.model_copy(update={"variants": (object(),)}), changes, {})
+
+
+def test_moments_are_in_utc():
+    assert page.moment(NOW) == "2025-11-22 08:26 UTC"
+
+
+def test_a_plot_is_a_wide_picture():
+    def plot(axes, text: str) -> None:
+        axes.set_title(text)
+
+    url = page._drawn(plot, "drawn")
+    kind, _, content = url.partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    image = ET.fromstring(base64.b64decode(content))
+    assert (image.get("width"), image.get("height")) == ("648pt", "230.4pt")  # 9 x 3.2 inches

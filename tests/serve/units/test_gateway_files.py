@@ -1,0 +1,196 @@
+"""Watched files for Envoy, and its admin port."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving import bootstrap, clusters, desired, gateway, routes
+from serving.errors import MarinaError
+from serving.gateway import Gateway
+from serving.overlay import Overlay
+from serving.views import ModelView, VersionView
+
+MODELS = {"cat": ModelView("1.0", {"1.0": VersionView(20)})}
+SERVED = desired.Model(default="1.0", versions={"1.0": desired.Version(archive="cat-1.0.mar")})
+
+
+def resources(settings, name: str) -> list[dict]:
+    return json.loads((settings.envoy / f"{name}.json").read_text())["resources"]
+
+
+def test_publish_writes_every_file_with_the_version_that_it_returns(settings):
+    overlay = Overlay(inner=[{"x": 1}], mirrors=["m"], upstreams=[clusters.Upstream("u", "u", "cat", "1.0")])
+    versions = gateway.publish(settings, MODELS, "secret", overlay)
+    assert versions.keys() == {"cds", "inner", "rds"}
+    for name, version in versions.items():
+        content = json.loads((settings.envoy / f"{name}.json").read_text())
+        assert content["version_info"] == version
+        assert len(version) == 16
+    assert resources(settings, "cds") == clusters.clusters(settings, MODELS, overlay.upstreams, overlay.mirrors)
+    assert resources(settings, "rds") == [routes.route_table(MODELS, True, 60, overlay)]
+    assert resources(settings, "inner") == [routes.inner_table(overlay)]
+    assignments = clusters.endpoints(settings, MODELS, overlay.upstreams)
+    assert [resources(settings, "eds-cat@1.0"), resources(settings, "eds-u")] == [[each] for each in assignments]
+    assert resources(settings, "sds") == [
+        {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            "name": "inference-token",
+            "generic_secret": {"secret": {"inline_string": "secret"}},
+        }
+    ]
+
+
+def test_without_a_token_torchserve_is_closed_and_the_old_token_stays(settings):
+    gateway.publish(settings, MODELS, None)
+    assert not (settings.envoy / "sds.json").exists()
+    assert resources(settings, "rds") == [routes.route_table(MODELS, False, 60)]
+    assert resources(settings, "cds") == clusters.clusters(settings, MODELS, (), ())
+
+
+def test_a_file_that_says_so_already_is_not_written_again(settings):
+    first = gateway.publish(settings, MODELS, "secret")
+    before = {file: file.stat().st_ino for file in settings.envoy.iterdir()}
+    assert gateway.publish(settings, MODELS, "secret") == first
+    assert {file: file.stat().st_ino for file in settings.envoy.iterdir()} == before
+    assert gateway.publish(settings, {}, "secret")["rds"] != first["rds"]
+
+
+def test_closing_answers_for_every_model_and_keeps_a_token(settings):
+    desired.save(settings, desired.Desired(models={"cat": SERVED}))
+    gateway.close(settings)
+    closed = {
+        "cat": ModelView("1.0", {"1.0": VersionView(0, (503, "cat 1.0 is not ready: it is being started, see /ready"))})
+    }
+    assert resources(settings, "rds") == [routes.route_table(closed, False, 60)]
+    assert resources(settings, "sds")[0]["generic_secret"]["secret"]["inline_string"] == "none-yet"
+    gateway.publish(settings, MODELS, "secret")
+    gateway.close(settings)
+    assert resources(settings, "sds")[0]["generic_secret"]["secret"]["inline_string"] == "secret"
+
+
+def test_closing_one_of_several_nodes_leaves_the_routes_to_the_others(settings):
+    shared = settings.model_copy(update={"nodes": "10.0.0.2:8000"})
+    gateway.close(shared)  # nothing was published yet: as on one node
+    assert (settings.envoy / "rds.json").exists()
+    view = VersionView(20, several=True, elsewhere=frozenset({"10.0.0.2:8000"}))
+    gateway.publish(shared, {"cat": ModelView("1.0", {"1.0": view})}, "secret")
+    table = resources(settings, "rds")
+    gateway.close(shared)
+    assert resources(settings, "rds") == table
+    (assignment,) = resources(settings, "eds-cat@1.0")
+    states = [each["health_status"] for each in assignment["endpoints"][0]["lb_endpoints"]]
+    assert states == ["UNHEALTHY", "HEALTHY"]
+
+
+@pytest.fixture
+def envoy(monkeypatch):
+    """An Envoy that keeps the configuration which it is asked about."""
+    asked: dict = {"code": 0}
+
+    def run(command, **options):
+        asked["config"] = json.loads(Path(command[-1]).read_text())
+        asked["command"], asked["options"] = command, options
+        return subprocess.CompletedProcess(command, asked["code"], "", "  " + "e" * 600)
+
+    monkeypatch.setattr(gateway, "binary", lambda: "/bin/envoy")
+    monkeypatch.setattr(gateway.subprocess, "run", run)
+    return asked
+
+
+def test_envoy_is_asked_about_the_whole_configuration_in_one_file(settings, envoy):
+    overlay = Overlay(
+        inner=[{"x": 1}], mirrors=["m"], upstreams=[clusters.Upstream("u", "u", "cat", "1.0", backup=True)]
+    )
+    gateway.validate(settings, MODELS, overlay)
+    assert envoy["command"][:-1] == ["/bin/envoy", "--mode", "validate", "-l", "error", "-c"]
+    assert envoy["command"][-1].startswith(f"{settings.run}/")
+    assert envoy["command"][-1].endswith(".json")
+    assert envoy["options"] == {"capture_output": True, "text": True, "check": False}
+
+    def untyped(resource):
+        return {key: value for key, value in resource.items() if key != "@type"}
+
+    expected = bootstrap.bootstrap(settings)
+    del expected["dynamic_resources"]
+    tables = (routes.route_table(MODELS, True, 60, overlay), routes.inner_table(overlay))
+    for listener, table in zip(expected["static_resources"]["listeners"], tables, strict=True):
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        del manager["rds"]
+        manager["route_config"] = untyped(table)
+    found = envoy["config"]["static_resources"].pop("clusters")
+    assert envoy["config"] == expected
+    assignments = {
+        each["cluster_name"]: untyped(each) for each in clusters.endpoints(settings, MODELS, overlay.upstreams)
+    }
+    wanted = [untyped(each) for each in clusters.clusters(settings, MODELS, overlay.upstreams, overlay.mirrors)]
+    for each in wanted:
+        if each.pop("eds_cluster_config", None):
+            each |= {"type": "STATIC", "load_assignment": assignments[each["name"]]}
+    assert found == wanted
+    assert [each["name"] for each in found] == ["control", "metrics", "torchserve", "m", "cat@1.0", "u"]
+
+
+def test_what_envoy_would_refuse_is_refused_with_its_words(settings, envoy):
+    envoy["code"] = 1
+    with pytest.raises(MarinaError) as refused:
+        gateway.validate(settings, MODELS)
+    assert str(refused.value) == "Envoy would refuse this: " + "e" * 500
+
+
+STATS = """\
+listener_manager.workers_started: 1
+cluster_manager.cds.version_text: "c1"
+http.public.rds.marina.version_text: "r1"
+http.inner.rds.inner.version_text: "i1"
+nonsense
+"""
+VERSIONS = {"cds": "c1", "rds": "r1", "inner": "i1"}
+
+
+def asked(settings, question):
+    """The answer of a Gateway to a question."""
+
+    async def ask():
+        envoy = Gateway(settings)
+        try:
+            return await question(envoy)
+        finally:
+            await envoy.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("stats", "applied"),
+    [
+        (STATS, True),
+        (STATS.replace("started: 1", "started: 0"), False),
+        *((STATS.replace(f'"{version}"', '"x"'), False) for version in VERSIONS.values()),
+        ("", False),
+    ],
+)
+def test_applied_means_every_file_and_that_envoy_listens(settings, network, stats, applied):
+    network.handler = lambda request: httpx.Response(200, text=stats)
+    assert asked(settings, lambda envoy: envoy.applied(VERSIONS)) is applied
+    (request,) = network.requests
+    assert (request.method, request.url.port, request.url.path) == ("GET", settings.envoy_admin_port, "/stats")
+    assert request.url.params["filter"] == r"\.(version_text|workers_started)$"
+    assert request.extensions["timeout"]["read"] == 5
+
+
+def test_requests_in_flight_are_summed_over_experiments(settings, network):
+    stats = "cluster.cat_1_0.upstream_rq_active: 2\ncluster.cat_1_0__exp.upstream_rq_active: 3\n"
+    network.handler = lambda request: httpx.Response(200, text=stats)
+    assert asked(settings, lambda envoy: envoy.in_flight("cat", "1.0")) == 5
+    wanted = r"^cluster\.cat_1_0(__[^.]*)?\.upstream_rq_active$"
+    assert network.requests[0].url.params["filter"] == wanted
+
+
+def test_an_envoy_that_refuses_is_an_error(settings, network):
+    network.handler = lambda request: httpx.Response(500)
+    with pytest.raises(httpx.HTTPStatusError):
+        asked(settings, lambda envoy: envoy.in_flight("cat", "1.0"))
