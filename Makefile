@@ -1,50 +1,31 @@
-# Marina: every verb, self-documented. `make` alone lists them.
+# Marina: the verbs a user types, one line each; `make` alone lists them. The work is done by `marina` (marina/cli/).
 
 # ── what to do it with ──────────────────────────────────────────────────────────────────────────────────────────────
 MODELS  ?= starter#  starter, all, or names: MODELS="lenet resnet18"
 VERSION ?= 1.0#      of the model to train, archive, register, ...
-PRESET  ?= full#     full trains to the floor; quick takes a few steps
-DATA    ?=#          a data set's name or folder, in place of the card's
-PYTHON  ?= python3.11
+PRESET  ?=#          full trains to the floor, quick takes a few steps
+DATA    ?=#          a data set's name or folder, instead of the card's
+EXTRA   ?= bundle#   what to install: bundle, serve, train or dev
+PYTHON  ?=#          the interpreter for .venv; the first of 3.11 to 3.13 if not given
 JOBS    ?= 2#        models trained and packed side by side, each on its share of the cores
 
 SHELL     := bash
 VENV      ?= .venv
+INSTALLED := $(VENV)/.installed-$(EXTRA)
+DEV       := $(VENV)/.installed-dev
+CANDIDATES = $(or $(PYTHON),python3.11 python3.12 python3.13 python3 $(wildcard $(HOME)/.pyenv/versions/3.1[123].*/bin/python3))
+FITS      := import sys, ensurepip, sqlite3, ssl; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PY        := $(VENV)/bin/python
-INSTALLED := $(VENV)/.installed
-ALL       := $(filter-out __init__ card,$(notdir $(basename $(wildcard models/*.py))))
-STARTER   := $(notdir $(basename $(shell grep -l '^    starter=True' models/*.py)))
-CHOSEN    := $(or $(MODEL),$(foreach name,$(MODELS),$(or $(if $(filter starter,$(name)),$(STARTER)),$(if $(filter all,$(name)),$(ALL)),$(name))))
-# These go first, or one core waits at the end while the other is still at one of them; bert_classifier begins with bert.
-LONG      := bert rnn_lm transformer bert_classifier text_cnn
-NAMES     := $(foreach name,$(LONG),$(filter $(name),$(CHOSEN))) $(filter-out $(LONG),$(CHOSEN))
-TRAINED   := $(NAMES:%=artifacts/%/$(VERSION)/card.json)
-ARCHIVES  := $(NAMES:%=archive/store/%-$(VERSION).mar)
-PACKAGES  := models handlers training archive serving routing control locustfile.py
-OURS      := $(PACKAGES) benchmarks tests
+MARINA    := $(PY) -m marina
+NAMES     := $(or $(MODEL),$(MODELS))
+OURS      := models handlers marina locustfile.py benchmarks tests
+MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
 REASON     = $(if $(WHY),--why "$(WHY)")
-# "3 of 7"
-position   = $(shell printf '%s\n' $(NAMES) | grep -nx $(1) | cut -d: -f1) of $(words $(NAMES))
-# Models that another's training begins with, as long as they are not there. Only what was asked for gets PRESET and DATA.
-beginnings  = $(filter-out $(wildcard artifacts/*/1.0/card.json),$(patsubst %,artifacts/%/1.0/card.json,$(1)))
-asked       = $(if $(filter $(1),$(NAMES)),$(2),$(3))
-# Given any of these, training is asked to look again at what is there; it knows by itself what is up to date.
-AGAIN     := $(if $(DATA)$(filter command line environment,$(origin PRESET)),FORCE)
-
-# Two small networks, a core each, are trained in half of the time that they take one after the other on both cores.
-# Only where all goals make something: `make stop serve` must do one after the other.
-ifneq ($(and $(word 2,$(NAMES)),$(filter train archive test,$(MAKECMDGOALS))),)
-ifeq ($(filter-out train archive test,$(MAKECMDGOALS)),)
-MAKEFLAGS += --jobs=$(JOBS)
-artifacts/%: export OMP_NUM_THREADS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > $(JOBS) ? cores / $(JOBS) : 1)))
-endif
-endif
 
 .DEFAULT_GOAL := help
-.SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: FORCE help install data train archive sign verify serve stop status logs register scale set-default retire \
-        predict explain token load-test export gpu-check test test-zoo mutate lint clean clean-all \
+.PHONY: help install data train archive sign verify serve stop status logs register scale set-default retire \
+        predict explain token load-test export gpu-check test test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
@@ -52,131 +33,178 @@ help: ## this list
 	@echo; echo "Variables:"; sed -n 's/^\([A-Z]*\) *?= *\([^#]*\)# *\(.*\)/  \1=\2\t\3/p' $(MAKEFILE_LIST)
 
 # ── setting up ──────────────────────────────────────────────────────────────────────────────────────────────────────
-install: $(INSTALLED) ## make the virtual environment (TORCH_INDEX=<url of an index of CPU-only wheels> for a small torch)
+install: $(INSTALLED) ## make the virtual environment [EXTRA=serve] [PYTHON=path] [TORCH_INDEX=<index of CPU-only wheels>]
 
-$(INSTALLED): requirements.lock requirements-data.lock
-	@command -v $(PYTHON) >/dev/null || { echo "Marina needs Python 3.11: not found as $(PYTHON). Say PYTHON=<path>."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(PY) -m pip install --index-url $(TORCH_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock))
-	$(PY) -m pip install -r requirements.lock
-	$(PY) -m pip install --no-deps -r requirements-data.lock
+# The first interpreter that fits makes the environment. The locks are complete and have a hash for every file, so pip
+# resolves nothing (--no-deps).
+$(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
+	@if [ ! -x $(PY) ]; then \
+	  for python in $(CANDIDATES); do \
+	    command -v $$python >/dev/null || { missing="$$missing $$python: not found;"; continue; }; \
+	    $$python -c '$(FITS)' 2>/dev/null && found=$$python && break; \
+	    missing="$$missing $$python: $$($$python -c '$(FITS)' 2>&1 | tail -1 | grep . || $$python -V 2>&1);"; \
+	  done; \
+	  [ -n "$$found" ] || { echo "Marina needs Python 3.11, 3.12 or 3.13 with venv, ssl and sqlite3. Tried:$$missing"; \
+	    echo "On Debian or Ubuntu: apt-get install python3 python3-venv. Any other: PYTHON=<path of an interpreter>."; exit 1; }; \
+	  echo "Using $$found ($$($$found -V))"; $$found -m venv $(VENV); \
+	fi
+	$(if $(TORCH_INDEX),$(PY) -m pip install --index-url $(TORCH_INDEX) $$(sed -n 's/^\(torch\(vision\)\?==[^ ]*\).*/\1/p' requirements/torch.lock))
+	$(PY) -m pip install --no-deps --require-hashes $(if $(TORCH_INDEX),,-r requirements/torch.lock) -r $<
+	$(PY) -m pip install --no-deps $(if $(filter bundle dev,$*),--no-build-isolation) -e .
 	@touch $@
 
 # ── from a network to an archive ────────────────────────────────────────────────────────────────────────────────────
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
-	$(PY) -m training data $(NAMES)
+	@$(MARINA) data $(NAMES)
 
-train: $(TRAINED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
+train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
+	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
-artifacts/%/$(VERSION)/card.json: models/%.py $(AGAIN) | $(INSTALLED)
-	$(PY) -m training train $* --version $(VERSION) --preset $(call asked,$*,$(PRESET),full) \
-	    $(call asked,$*,$(DATA:%=--data %)) --position "$(call position,$*)" $(FLAGS)
-
-artifacts/invoice/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(call beginnings,ctpn crnn))
-artifacts/bert_classifier/$(VERSION)/card.json: | $(if $(filter 1.0,$(VERSION)),$(call beginnings,bert))
-
-models/%.py:
-	@echo "There is no model $*. There are: $(ALL)"; exit 1
-
-archive: $(ARCHIVES) ## train what is not trained, and pack MODELS (or MODEL=) into signed archives
-
-archive/store/%-$(VERSION).mar: artifacts/%/$(VERSION)/card.json | $(INSTALLED)
-	$(PY) -m archive build $* --version $(VERSION) --preset $(PRESET) --position "$(call position,$*)"
-
-# What each archive was made from, written when it was made.
--include $(wildcard archive/store/*.d)
+archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=) into signed archives
+	@$(MARINA) archive $(NAMES) $(MAKING)
 
 sign: $(INSTALLED) ## take responsibility for an archive from elsewhere: MAR=path
-	$(PY) -m archive sign $(MAR)
+	@$(MARINA) sign $(MAR)
 
 verify: $(INSTALLED) ## check the signature of every archive in the store
-	$(PY) -m archive verify
+	@$(MARINA) verify
 
-export: $(TRAINED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
-	$(PY) -m archive export $(MODEL) --version $(VERSION) --format $(FORMAT)
+export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
+	@$(MARINA) train $(MODEL) --version $(VERSION) && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 serve: $(INSTALLED) ## serve MODELS on 127.0.0.1:8000 (CERT= KEY= for HTTPS); returns when all are ready
-	$(if $(CERT),MARINA_CERT=$(CERT) MARINA_KEY=$(KEY)) $(PY) -m serving start $(sort $(NAMES))
+	@$(MARINA) serve $(NAMES) $(if $(CERT),--cert $(CERT) --key $(KEY))
 
-stop status logs token gpu-check: $(INSTALLED)
-	@$(PY) -m serving $@
-stop: ## stop the bundle
-status: ## what runs, and what is ready
-logs: ## follow the logs
-token: ## print the headers for TorchServe's own APIs
-gpu-check: ## prove that the workers use the GPUs, where there are any
+stop: $(INSTALLED) ## stop the bundle
+	@$(MARINA) stop
+
+status: $(INSTALLED) ## what runs, and what is ready
+	@$(MARINA) status
+
+logs: $(INSTALLED) ## follow the logs
+	@$(MARINA) logs
+
+token: $(INSTALLED) ## print the headers for TorchServe's own APIs
+	@$(MARINA) token
+
+gpu-check: $(INSTALLED) ## prove that the workers use the GPUs, where there are any
+	@$(MARINA) gpu-check
 
 register: $(INSTALLED) ## add MODEL= VERSION= to the running bundle
-	@$(PY) -m serving register $(MODEL) $(VERSION)
+	@$(MARINA) register $(MODEL) $(VERSION)
 
 scale: $(INSTALLED) ## MODEL= VERSION= WORKERS=
-	@$(PY) -m serving scale $(MODEL) $(VERSION) $(WORKERS)
+	@$(MARINA) scale $(MODEL) $(VERSION) $(WORKERS)
 
 set-default: $(INSTALLED) ## make VERSION= the one that /predictions/MODEL answers with
-	@$(PY) -m serving set-default $(MODEL) $(VERSION)
+	@$(MARINA) set-default $(MODEL) $(VERSION)
 
 retire: $(INSTALLED) ## drain MODEL= VERSION= and take it out of service; its archive stays
-	@$(PY) -m serving retire $(MODEL) $(VERSION)
+	@$(MARINA) retire $(MODEL) $(VERSION)
 
-predict explain: $(INSTALLED)
-	@$(PY) -m serving $@ $(MODEL) $(FILE)
-predict: ## ask MODEL= about FILE=
-explain: ## ask MODEL= why, about FILE=
+predict: $(INSTALLED) ## send FILE= to MODEL=, and print the prediction
+	@$(MARINA) predict $(MODEL) $(FILE)
+
+explain: $(INSTALLED) ## send FILE= to MODEL=, and print the explanation
+	@$(MARINA) explain $(MODEL) $(FILE)
 
 load-test: $(INSTALLED) ## locust without its page: USERS=20 RATE=5 TIME=30s MODEL=; report in var/reports/
-	@mkdir -p var/reports
-	MODELS="$(NAMES)" $(VENV)/bin/locust --headless --users $(or $(USERS),20) --spawn-rate $(or $(RATE),5) --run-time $(or $(TIME),30s) \
-	    --only-summary --html var/reports/load-test.html --csv var/reports/load-test
+	@$(MARINA) load-test $(NAMES) $(if $(USERS),--users $(USERS)) $(if $(RATE),--rate $(RATE)) $(if $(TIME),--time $(TIME))
 
 # ── experiments ─────────────────────────────────────────────────────────────────────────────────────────────────────
 ab: $(INSTALLED) ## the experiments that run: shares, errors, latencies, rewards
-	@$(PY) -m routing show
+	@$(MARINA) ab show
 
-ab-create: $(INSTALLED) ## start EXP= of routing/experiments.yaml [WHY=]
-	@$(PY) -m routing create $(EXP) $(REASON)
+ab-create: $(INSTALLED) ## start EXP= of experiments.yaml [WHY=]
+	@$(MARINA) ab create $(EXP) $(REASON)
 
 ab-weights: $(INSTALLED) ## EXP= WEIGHTS="resnet18@1.0=80 mobilenet_v1@1.0=20" [WHY=]
-	@$(PY) -m routing weights $(EXP) "$(WEIGHTS)" $(REASON)
+	@$(MARINA) ab weights $(EXP) "$(WEIGHTS)" $(REASON)
 
 ab-promote: $(INSTALLED) ## give everybody VARIANT= of EXP= [WHY=]
-	@$(PY) -m routing promote $(EXP) $(VARIANT) $(REASON)
+	@$(MARINA) ab promote $(EXP) $(VARIANT) $(REASON)
 
 ab-rollback: $(INSTALLED) ## restore what was before the last change of EXP= [WHY=]
-	@$(PY) -m routing rollback $(EXP) $(REASON)
+	@$(MARINA) ab rollback $(EXP) $(REASON)
 
 ab-mirror: $(INSTALLED) ## copy PERCENT= of the requests of EXP= to TO=, and compare [WHY=]
-	@$(PY) -m routing mirror $(EXP) $(TO) $(PERCENT) $(REASON)
+	@$(MARINA) ab mirror $(EXP) $(TO) $(PERCENT) $(REASON)
 
 ab-stop: $(INSTALLED) ## end EXP= [WHY=]
-	@$(PY) -m routing stop $(EXP) $(REASON)
+	@$(MARINA) ab stop $(EXP) $(REASON)
 
 ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/reports/
-	@$(PY) -m routing report $(EXP)
+	@$(MARINA) ab report $(EXP)
 
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
-test: $(STARTER:%=archive/store/%-1.0.mar) ## run the tests, on trained starter models
+test: $(DEV) ## run the tests, on trained starter models
+	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest $(ARGS)
 
-bench: $(INSTALLED) ## what things cost beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
-	$(PY) -m benchmarks$(BENCH:%=.%) $(ARGS)
+bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
+	@$(MARINA) bench $(BENCH) -- $(ARGS)
 
-test-zoo: ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/
-	$(MAKE) archive MODELS=all
-	$(PY) -m archive zoo
+test-zoo: $(DEV) ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/
+	@$(MARINA) archive all --jobs $(JOBS) && $(MARINA) zoo
 
-mutate: $(INSTALLED) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/test_base.py ..."
+mutate: $(DEV) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/handlers/test_base.py ..."
 	$(PY) tests/mutate.py $(PATHS) $(TESTS:%=--tests %) $(ARGS)
 
-lint: $(INSTALLED) ## ruff, ruff format, mypy --strict
+lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, documentation
 	$(VENV)/bin/ruff check $(OURS)
 	$(VENV)/bin/ruff format --check $(OURS)
-	$(VENV)/bin/mypy $(PACKAGES)
+	$(VENV)/bin/mypy models handlers marina locustfile.py
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/jscpd
+	$(PY) tests/lint/wording.py $$(git ls-files '*.py' '*.md')
+	$(VENV)/bin/sphinx-build -q -W docs docs/_build/html
+
+docs: $(DEV) ## build the documentation into docs/_build/html/
+	$(VENV)/bin/sphinx-build -W docs docs/_build/html
+
+# Minutes and gigabytes: torch is downloaded for each interpreter.
+test-pythons: wheel ## install the serving lock into a clean environment of each Python 3.11-3.13 found, and serve from it
+	@set -e; tried=; for minor in 11 12 13; do \
+	  python=$$(command -v python3.$$minor || ls -d $(HOME)/.pyenv/versions/3.$$minor.*/bin/python3 2>/dev/null | tail -1); \
+	  [ -n "$$python" ] || { echo "3.$$minor: not found"; continue; }; \
+	  env=var/tmp/python3.$$minor; rm -rf $$env; $$python -m venv $$env; \
+	  $$env/bin/pip install -q --no-cache-dir --no-deps --require-hashes -r requirements/torch.lock -r requirements/serve.lock; \
+	  $$env/bin/pip install -q --no-deps --no-index var/tmp/marina-*.whl; $$env/bin/pip check; \
+	  du -sm --exclude='nvidia*' --exclude=triton --exclude='cuda*' $$env/lib | awk '{print $$1 " MB without CUDA libraries"}'; \
+	  MARINA_TEST_COMMAND=$$env/bin/marina $(PY) -m pytest -q tests/test_packaging.py -k serves; \
+	  tried="$$tried $$($$python -V | cut -d' ' -f2)"; rm -rf $$env; \
+	done; echo "Tried:$${tried:- none}"
+
+wheel: $(DEV) ## build the wheel into var/tmp/
+	@rm -f var/tmp/marina-*.whl; $(PY) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir var/tmp .
 
 clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data and keys
-	@[ ! -f var/run/supervisord.pid ] || $(PY) -m serving stop
+	@[ ! -f var/run/supervisord.pid ] || $(MARINA) stop
 	rm -rf archive/store var/logs var/run var/tmp var/reports .pytest_cache .mypy_cache .ruff_cache
 	find $(wildcard $(OURS)) -name __pycache__ -prune -exec rm -rf {} +
 
 clean-all: clean ## remove trained weights, data and keys, too
 	rm -rf artifacts data var
+
+# ── locks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# dev.lock holds everything but torch and its CUDA libraries (4 GB); those are in torch.lock, so that TORCH_INDEX can
+# give a CPU build instead. All locks agree: each is held to the versions of all.txt, the first resolution.
+LOCK       = UV_PYTHON_DOWNLOADS=never $(VENV)/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-header --no-annotate
+CUDA := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime \
+        cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+WITHOUT_TORCH := $(foreach name,torch torchvision $(CUDA),--no-emit-package $(name))
+# Markers that say no more than tool.uv.environments does, shortened.
+SHORTER := s/ ; python_full_version < '3.14' and \(implementation_name != '[Pp]y[Pp]y' and \)\?((platform_machine == [^;]*darwin[^;]*) / /; \
+           s/ ; python_full_version < '3.14' and ((platform_machine == 'aarch64' [^;]*linux') or (platform_machine == 'x86_64' [^;]*linux')) / ; sys_platform == 'linux' /
+
+lock: $(DEV) ## resolve pyproject.toml again into requirements/*.lock [LOCK_FLAGS="--upgrade-package rich", or --upgrade]
+	@mkdir -p requirements var/tmp
+	sed -n 's/^\([a-z0-9-]*==[^\\]*\).*/\1/p' requirements/*.lock | sort -u > var/tmp/all.txt
+	$(LOCK) $(LOCK_FLAGS) --extra dev --group stand-ins -o var/tmp/all.txt
+	for extra in torch experiments; do $(LOCK) --extra $$extra -c var/tmp/all.txt -o requirements/$$extra.lock || exit; done
+	$(LOCK) --extra serve -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/serve.lock
+	$(LOCK) --extra bundle --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/bundle.lock
+	$(LOCK) --extra train --extra data --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/train.lock
+	$(LOCK) --extra dev --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/dev.lock
+	sed -i "$(SHORTER)" requirements/*.lock

@@ -1,7 +1,7 @@
-"""The load test: real inputs from the test splits, every reply read and checked.
+"""The load test: real inputs from the test splits, every response read and checked.
 
-`make load-test` runs it without a page; `.venv/bin/locust` opens the page. MODELS names the models to be asked (the
-starter models by default), HOST another entry than http://127.0.0.1:8000.
+`make load-test` runs it without a page; `.venv/bin/locust` opens the page. MODELS names the models that get requests
+(the starter models by default), HOST another entry than http://127.0.0.1:8000.
 """
 
 import logging
@@ -15,8 +15,9 @@ from jsonschema import ValidationError, validate
 from locust import HttpUser, between, events, task
 
 import models
-from archive.inputs import handler_class
-from training import requests
+from marina.handler_lookup import handler_class
+from marina.training import evaluation
+from marina.training.task import EvaluationRequest
 
 SAMPLE = 200  # requests a model, of its test split
 KEPT = 1000  # of each model's replies, the latest, for its metrics
@@ -26,12 +27,12 @@ answered: defaultdict[str, deque[tuple[Any, Any]]] = defaultdict(lambda: deque(m
 
 
 @cache
-def test_requests(name: str) -> list[requests.Request]:
-    return list(requests.of(name, limit=SAMPLE))
+def test_requests(name: str) -> list[EvaluationRequest]:
+    return list(evaluation.requests_of(name, limit=SAMPLE))
 
 
 class ModelUser(HttpUser):
-    """Somebody who asks one of the task's models after another, and now and then asks why."""
+    """A user who sends requests to the task's models in turn, and now and then requests an explanation."""
 
     abstract = True
     kind: str
@@ -44,12 +45,12 @@ class ModelUser(HttpUser):
 
     @task(20)
     def predict(self) -> None:
-        self.ask("predictions", self.handler.REPLY)
+        self.ask("predictions", self.handler.response_schema)
 
     @task(1)
     def explain(self) -> None:
-        if self.handler.EXPLANATION is not None:
-            self.ask("explanations", self.handler.EXPLANATION)
+        if self.handler.explanation_schema is not None:
+            self.ask("explanations", self.handler.explanation_schema)
 
     def ask(self, verb: str, schema: dict[str, Any]) -> None:
         """One request; a reply of another shape than the handler's API has it is a failure, whatever its status."""
@@ -64,8 +65,8 @@ class ModelUser(HttpUser):
             reply = response.json()
             try:
                 validate(reply, schema)
-            except ValidationError as fault:
-                response.failure(f"not as the API has it: {fault.message[:200]}")
+            except ValidationError as exc:
+                response.failure(f"not as the API has it: {exc.message[:200]}")
                 return
             if reply["model"] != name:
                 response.failure(f"answered by {reply['model']}")
@@ -90,6 +91,6 @@ def print_metrics(**_: Any) -> None:
     """Answers that are fast and wrong are no answers."""
     for name, pairs in sorted(answered.items()):
         truths, replies = zip(*pairs, strict=True)
-        metrics = requests.score(name, truths, replies).items()
-        said = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics)
-        logging.info("%-20s %s of %d answers", name, said, len(pairs))
+        metrics = evaluation.score(name, truths, replies).items()
+        summary = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics)
+        logging.info("%-20s %s of %d responses", name, summary, len(pairs))

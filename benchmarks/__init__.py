@@ -1,1 +1,1 @@
-"""What things cost, as ratios measured in one run."""
+"""Benchmarks: ratios between stacks, measured in the same run."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: Marina beside its peers. What was interrupted goes on where it was."""
+"""`python -m benchmarks`: Marina compared with its peers. An interrupted run is resumed."""
 
 import os
 import sys
@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from benchmarks import campaign, limit, machine, pairs, report, stacks
+from benchmarks import campaign, limit, machine, pairs, stacks
 from benchmarks.campaign import Plan, console
 from benchmarks.processes import NotReadyError
-from benchmarks.records import Records
+from benchmarks.results import comparison_report
+from benchmarks.results.records import Records
 
 REPORTS = Path("var/reports/bench")
 QUICK = os.environ.get("QUICK", "") not in {"", "0"}
@@ -58,13 +59,13 @@ def main(
     records = Records.open(REPORTS / "measurements.jsonl", {"seconds": plan.seconds, "machine": facts})
     start = time.monotonic()
     campaign.run(plan, records)
-    console.print(Markdown(report.write(plan, records, facts, REPORTS)))
+    console.print(Markdown(comparison_report.write(plan, records, facts, REPORTS)))
     records.close()
     console.print(f"{REPORTS}/report.md, {time.monotonic() - start:.0f} s", highlight=False)
 
 
 def _all() -> list[str]:
-    """Every stack of either workload; the limit and the no-op among them."""
+    """Return every stack of either workload, the limit and the no-op server included."""
     return list(dict.fromkeys([*limit.NAMES, *stacks.of("W1"), *stacks.of("W2")]))
 
 
@@ -72,8 +73,8 @@ def _compare(names: list[str], workload: str, load: tuple[int, int], number: int
     ours, theirs = names
     try:
         ratio = pairs.compare(ours, theirs, workload, load, number, seconds)
-    except NotReadyError as fault:
-        sys.exit(str(fault))
+    except NotReadyError as exc:
+        sys.exit(str(exc))
     console.print(f"{workload} {ours} c{load[0]} / {theirs} c{load[1]}: {ratio.text('.3f')}, {ratio.count} pairs")
     if bound and ratio.low < bound:
         sys.exit(f"the interval's lower end is below {bound:g}")

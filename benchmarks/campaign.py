@@ -1,4 +1,4 @@
-"""Rounds of measurements: one stack at a time, A B C A B C, so that a slow hour of the machine hits all alike."""
+"""Rounds of measurements: one stack at a time, A B C A B C, so that a slow phase of the machine affects all alike."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,20 +8,20 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import limit, stacks, workloads
-from benchmarks.client import Result, closed_loop
+from benchmarks.load.closed_loop import Result, closed_loop
+from benchmarks.load.wire import Target
 from benchmarks.processes import NotReadyError
-from benchmarks.records import FAILED, Records, Step
-from benchmarks.wire import Target
+from benchmarks.results.records import FAILED, Records, Step
 from benchmarks.workloads import Workload
 
 CONCURRENCIES = (1, 16, 32)
-P99_BOUND = 0.25  # seconds, of the search for the highest rate
+P99_BOUND = 0.25  # seconds; bound in the search for the highest rate
 console = Console()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `open_loop` names the stacks whose highest rate is searched, in the first round, on W1."""
+    """Steps to measure. `open_loop` names the stacks whose highest rate is searched, in the first round, on W1."""
 
     stacks: Sequence[str]
     workloads: Sequence[str] = ("W1", "W2")
@@ -33,7 +33,7 @@ class Plan:
     search_steps: int = 5
 
     def visits(self) -> Iterator[list[Step]]:
-        """The steps that share one start of one stack."""
+        """Yield the steps that share one start of one stack."""
         for number in range(self.rounds):
             for workload in self.workloads:
                 for stack in self.stacks:
@@ -52,7 +52,7 @@ class Plan:
 
 
 def run(plan: Plan, records: Records) -> None:
-    """Measure what `records` does not have. A stack that fails is not tried again, and the reason kept."""
+    """Measure the steps that `records` lacks. A stack that fails is not retried, and the reason is recorded."""
     visits = [left for steps in plan.visits() if (left := [step for step in steps if step not in records])]
     start = time.monotonic()
     for done, steps in enumerate(visits):
@@ -67,16 +67,16 @@ def run(plan: Plan, records: Records) -> None:
                 records.add(step, **values)
                 shown = ", ".join(f"{name} {value:,.4g}" for name, value in values.items() if name in SHOWN)
                 console.print(f"    {step.kind} {step.load or ''}: {shown}", highlight=False)
-        except (NotReadyError, RuntimeError, OSError) as fault:
-            records.add(replace(first, kind=FAILED), **{FAILED: str(fault)})
-            console.print(f"    not measured: {fault}", style="red", markup=False, highlight=False)
+        except (NotReadyError, RuntimeError, OSError) as exc:
+            records.add(replace(first, kind=FAILED), **{FAILED: str(exc)})
+            console.print(f"    not measured: {exc}", style="red", markup=False, highlight=False)
 
 
 SHOWN = ("rate", "p50", "p99", "errors", "wrong", "best")
 
 
 def measure(steps: Iterable[Step], plan: Plan, workload: Workload) -> Iterator[tuple[Step, dict[str, Any]]]:
-    """Each step with what it found, as soon as it is found."""
+    """Yield each step with its measured values, as soon as it is measured."""
     steps = list(steps)
     if steps[0].kind == "limit":
         batch = limit.BATCHES[workload.name][steps[0].stack]
@@ -92,28 +92,28 @@ def measure(steps: Iterable[Step], plan: Plan, workload: Workload) -> Iterator[t
 
 
 def facts(result: Result) -> dict[str, Any]:
-    """What is kept of a closed loop; latencies in seconds."""
+    """Return the recorded values of a closed loop; latencies in seconds."""
     quantiles = {f"p{100 * q:g}": result.quantile(q) for q in (0.5, 0.95, 0.99)}
-    counts = {"answers": result.answers, "errors": result.errors, "wrong": result.wrong}
+    counts = {"responses": result.responses, "errors": result.errors, "wrong": result.wrong}
     return {"rate": result.rate, **quantiles, **counts, "checked": len(result.bodies)}
 
 
 def offline(target: Target, workload: Workload, plan: Plan) -> dict[str, Any]:
-    """LoadGen's Offline scenario."""
-    from benchmarks import openloop  # needs mlcommons-loadgen
+    """Measure LoadGen's Offline scenario."""
+    from benchmarks.load import open_loop  # needs mlcommons-loadgen
 
     expected = closed_loop(target, 16, plan.seconds / 2, plan.warm_up).rate
-    found = openloop.offline(target, expected, 2 * plan.seconds, workload.is_right)
+    found = open_loop.offline(target, expected, 2 * plan.seconds, workload.is_right)
     return {"rate": found.completed, "errors": found.errors, "wrong": found.wrong}
 
 
 def server(target: Target, workload: Workload, plan: Plan) -> dict[str, Any]:
-    """LoadGen's Server scenario: the highest rate that keeps p99 within the bound, and every probe on the way."""
-    from benchmarks import openloop
+    """Search the highest rate of LoadGen's Server scenario with p99 within the bound; return it and every probe."""
+    from benchmarks.load import open_loop
 
     closed = closed_loop(target, 16, plan.seconds, plan.warm_up).rate
-    probe: Callable[[float], Any] = lambda rate: openloop.server(target, rate, 4 * plan.seconds, workload.is_right)  # noqa: E731
-    probes = openloop.highest_rate(probe, 0.5 * closed, 1.1 * closed, P99_BOUND, plan.search_steps)
+    probe: Callable[[float], Any] = lambda rate: open_loop.server(target, rate, 4 * plan.seconds, workload.is_right)  # noqa: E731
+    probes = open_loop.highest_rate(probe, 0.5 * closed, 1.1 * closed, P99_BOUND, plan.search_steps)
     best = max((each.rate for each in probes if each.meets(P99_BOUND)), default=0.0)
     rows = [{"rate": each.rate, "p99": each.p99, "errors": each.errors, "wrong": each.wrong} for each in probes]
     return {"best": best, "probes": rows}

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Facts about the machine of a measurement."""
 
 import importlib.metadata
 import os
@@ -11,12 +11,12 @@ PACKAGES = ("torch", "torchvision", "torchserve", "numpy", "orjson", "mlcommons-
 
 
 def cores() -> int:
-    """How many this process may run on."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def facts() -> dict[str, Any]:
-    """Processor, cores, flags that matter to networks, memory, versions."""
+    """Return processor, cores, relevant CPU flags, memory and versions."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     lines = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     fields = {name.strip(): value.strip() for name, value in lines.items()}

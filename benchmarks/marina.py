@@ -1,4 +1,4 @@
-"""Marina itself: both workloads packed by its own archive step, served by a bundle of its own."""
+"""The Marina stack: both workloads packed by its archive step and served by a bundle of their own."""
 
 import importlib.util
 import json
@@ -15,31 +15,31 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.dialects import plain
+from benchmarks.load.dialects import plain
+from benchmarks.load.wire import Target
 from benchmarks.networks import ROOT, WEIGHTS
 from benchmarks.processes import NotReadyError, free_ports
-from benchmarks.wire import Target
 from benchmarks.workloads import Workload
 from handlers import codecs
 from handlers.codecs.image import ImageCodec
-from handlers.codecs.table import TableCodec
+from handlers.codecs.tabular import TableCodec
+from marina.serving.torchserve.client import Keys
+from marina.settings import Settings
 from models import housing_mlp
-from serving.management import Keys
-from serving.settings import Settings
 
 MODEL_FILE = Path(__file__).parent / "torchvision_resnet18.py"
-SOURCES = ("archive", "handlers", "models")
+SOURCES = ("marina", "handlers", "models")
 
 
 @dataclass(frozen=True)
 class Marina:
-    """Asked at TorchServe's own port, or through Envoy as its users do."""
+    """Marina on TorchServe's own port, or through Envoy as clients use it."""
 
     through_envoy: bool
 
     @contextmanager
     def serving(self, workload: Workload) -> Iterator[Target]:
-        """A bundle on free ports, with the one model."""
+        """Serve the one model in a bundle on free ports."""
         with TemporaryDirectory(prefix="bench-") as name, bundle(workload, Path(name)) as settings:
             keys = Keys.read(settings)
             if keys is None:
@@ -54,24 +54,24 @@ class Marina:
 
 @contextmanager
 def bundle(workload: Workload, folder: Path) -> Iterator[Settings]:
-    """What `make serve` starts, with everything under `folder`."""
+    """Start everything that `make serve` does, with all files under `folder`."""
     fields = [name for name in Settings.model_fields if name == "port" or name.endswith("_port")]
     ports = dict(zip(fields, free_ports(len(fields)), strict=True))
     settings = Settings(var=folder / "var", store=folder / "store", **ports)  # type: ignore[arg-type]
     pack(workload, folder)
     environment = {**os.environ, **settings.environment()}
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a run that is ended must take its servers along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a terminated run must stop its servers
     try:
-        call("serving", "start", card_of(workload).name, environment=environment)
-        # A worker a core, as every stack has.
-        call("serving", "scale", card_of(workload).name, "1.0", str(machine.cores()), environment=environment)
+        call("marina", "serve", card_of(workload).name, environment=environment)
+        # One worker per core, as in every stack.
+        call("marina", "scale", card_of(workload).name, "1.0", str(machine.cores()), environment=environment)
         yield settings
     finally:
-        call("serving", "stop", environment=environment)
+        call("marina", "stop", environment=environment)
 
 
 def call(*words: str, environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
-    """`python -m ...`; raises NotReadyError with its words if it fails."""
+    """Run `python -m ...`. Raises NotReadyError with its output if it fails."""
     command = [sys.executable, "-m", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -79,7 +79,7 @@ def call(*words: str, environment: dict[str, str] | None = None, folder: Path = 
 
 
 def pack(workload: Workload, folder: Path) -> None:
-    """The signed archive in <folder>/store, built in a copy of the sources: W1 is no model that Marina ships."""
+    """Build the signed archive in <folder>/store from a copy of the sources: W1 is none of Marina's models."""
     sources, card = folder / "sources", card_of(workload)
     for name in SOURCES:
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("store", "__pycache__"))
@@ -88,11 +88,11 @@ def pack(workload: Workload, folder: Path) -> None:
     artifacts(workload, folder / "artifacts" / card.name / "1.0")
     options = {"artifacts": folder / "artifacts", "store": folder / "store", "keys": folder / "var" / "keys"}
     words = [word for option, path in options.items() for word in (f"--{option}", str(path))]
-    call("archive", "build", card.name, "--preset", "quick", *words, folder=sources)
+    call("marina", "pack", card.name, "--preset", "quick", *words, folder=sources)
 
 
 def card_of(workload: Workload) -> Any:
-    """The CARD of the model that stands for the workload."""
+    """Return the CARD of the workload's model."""
     if workload.name == "W2":
         return housing_mlp.CARD
     spec = importlib.util.spec_from_file_location(MODEL_FILE.stem, MODEL_FILE)
@@ -104,7 +104,7 @@ def card_of(workload: Workload) -> Any:
 
 
 def artifacts(workload: Workload, folder: Path) -> None:
-    """What `make train` would have left, with the benchmark's weights."""
+    """Write the artifacts that `make train` would write, with the benchmark's weights."""
     folder.mkdir(parents=True)
     card = card_of(workload)
     shutil.copy(WEIGHTS / f"{workload.name}.safetensors", folder / "model.safetensors")

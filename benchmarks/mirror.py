@@ -1,6 +1,6 @@
-"""What a hung mirror costs live requests: p99 with it over p99 without, in interleaved pairs.
+"""Cost of a hung mirror for live requests: p99 with it over p99 without, in interleaved pairs.
 
-Real Envoy, upstream a stand-in that answers in 5 ms (tests/routing/rig.py): what is measured is the routing.
+Real Envoy; its upstream responds in 5 ms (tests/experiments/routing/envoy_instance.py): the routing is measured.
 """
 
 import platform
@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.routing.rig import Rig, experiment, rig_in, state
+from tests.experiments.routing.envoy_instance import EnvoyInstance, experiment, state, temporary_envoy
 
 PAIRS, REQUESTS = 5, 3000
 UPSTREAM_SECONDS, HUNG_SECONDS = 0.005, 60.0
 CONTROL, CANDIDATE = "a@1.0", "b@2.0"
 
 
-def p99(rig: Rig, percent: float) -> float:
-    """Seconds, of REQUESTS by a few clients; that many percent of them are copied to the hung candidate."""
+def p99(envoy: EnvoyInstance, percent: float) -> float:
+    """Return the p99 in seconds of REQUESTS by a few clients; `percent` of them are mirrored to the hung candidate."""
     mirror = {"to": CANDIDATE, "percent": percent} if percent else None
-    rig.publish(state(experiment(mirror=mirror).weighed({CONTROL: 100})))
+    envoy.publish(state(experiment(mirror=mirror).with_weights({CONTROL: 100})))
     seconds: list[float] = []
     for _ in range(REQUESTS // 100):
-        replies = rig.ask([{}] * 100, timed=seconds)
+        replies = envoy.send([{}] * 100, timed=seconds)
         assert {reply.status for reply in replies} == {200}
     return float(np.quantile(seconds, 0.99))
 
@@ -33,12 +33,12 @@ def p99(rig: Rig, percent: float) -> float:
 def main() -> None:
     print(f"{platform.platform()}, {psutil.cpu_count()} cores, {PAIRS} pairs of {REQUESTS} requests")
     ratios = []
-    with tempfile.TemporaryDirectory() as folder, rig_in(Path(folder)) as rig:
-        rig.upstream.delays = {"a/1.0": UPSTREAM_SECONDS, "b/2.0": HUNG_SECONDS}
-        p99(rig, 0)
+    with tempfile.TemporaryDirectory() as folder, temporary_envoy(Path(folder)) as envoy:
+        envoy.upstream.delays = {"a/1.0": UPSTREAM_SECONDS, "b/2.0": HUNG_SECONDS}
+        p99(envoy, 0)
         for pair in range(PAIRS):
             order = (0.0, 20.0) if pair % 2 == 0 else (20.0, 0.0)
-            found = {percent: p99(rig, percent) for percent in order}
+            found = {percent: p99(envoy, percent) for percent in order}
             ratios.append(found[20.0] / found[0.0])
             print(f"  p99 {1e3 * found[0.0]:.1f} ms, with a hung mirror {1e3 * found[20.0]:.1f} ms: {ratios[-1]:.2f}")
             time.sleep(1)

@@ -22,7 +22,7 @@ from models.housing_mlp import HousingMLP
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "var" / "bench"  # written by benchmarks/workloads.py
 RESIZE, CROP, TOP = 256, 224, 5
-# The smallest batch at which an item costs as little as in a large one; beyond it all that grows is the latency.
+# The smallest batch at which a request costs as little as in a large one; larger ones only add latency.
 BATCH = {"W1": 4, "W2": 8}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -31,12 +31,12 @@ try:
 
     loads: Callable[[bytes], Any] = orjson.loads
     dumps: Callable[[Any], bytes] = orjson.dumps
-except ModuleNotFoundError:  # the standard library is slower, and says the same
+except ModuleNotFoundError:  # the standard library is slower, with the same output
     loads, dumps = json.loads, lambda value: json.dumps(value).encode()
 
 
 def has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 itself, rather than by way of float32."""
+    """Return whether the processor multiplies bfloat16 natively rather than through float32."""
     if os.environ.get("BENCH_FP32"):
         return False
     try:
@@ -47,23 +47,23 @@ def has_bf16() -> bool:
 
 
 def image_network() -> ResNet:
-    """ResNet-18 with the benchmark's weights: fp32, eager."""
+    """Return ResNet-18 with the benchmark's weights: fp32, eager."""
     network = resnet18()
     network.load_state_dict(load_file(WEIGHTS / "W1.safetensors"))
     return network.eval().requires_grad_(False)
 
 
 def table_network() -> HousingMLP:
-    """13 -> 100 -> 1 with the benchmark's weights."""
+    """Return the regressor 13 -> 100 -> 1 with the benchmark's weights."""
     network = HousingMLP()
     network.load_state_dict(load_file(WEIGHTS / "W2.safetensors"))
     return network.eval().requires_grad_(False)
 
 
 def pixels(jpeg: bytes) -> Tensor:
-    """The bytes of a JPEG -> (3, 224, 224) of uint8: shorter side to 256, the middle cut out.
+    """Decode a JPEG to (3, 224, 224) of uint8: shorter side to 256, centre crop.
 
-    As Marina does it, which cuts the square out first: a third fewer pixels to scale.
+    Like Marina it crops the square first: a third fewer pixels to scale.
     """
     image = decode_jpeg(torch.frombuffer(bytearray(jpeg), dtype=torch.uint8), mode=ImageReadMode.RGB)
     side = min(image.shape[1:])
@@ -84,7 +84,7 @@ class ImageModel:
 
     @torch.inference_mode()
     def predict(self, jpegs: list[bytes]) -> list[dict[str, Any]]:
-        """One reply for each JPEG, from one forward pass."""
+        """Return a response for each JPEG, from one forward pass."""
         batch = torch.stack([pixels(jpeg) for jpeg in jpegs]).contiguous(memory_format=torch.channels_last)
         logits = self.network(torch.addcmul(self.shift, batch, self.scale).to(self.dtype)).float()
         probabilities, classes = logits.softmax(dim=1).topk(TOP)
@@ -93,8 +93,8 @@ class ImageModel:
             for row, best in zip(classes.tolist(), probabilities.tolist(), strict=True)
         ]
 
-    def answer(self, bodies: list[bytes]) -> list[bytes]:
-        """One reply body for each request body."""
+    def respond(self, bodies: list[bytes]) -> list[bytes]:
+        """Return a response body for each request body."""
         return [dumps(reply) for reply in self.predict(bodies)]
 
 
@@ -109,20 +109,20 @@ class TableModel:
 
     @torch.inference_mode()
     def predict(self, rows: list[list[float]]) -> list[dict[str, float]]:
-        """One reply for each row, from one forward pass."""
+        """Return a response for each row, from one forward pass."""
         outputs = self.network((torch.tensor(rows) - self.mean) / self.std)
         return [{"prediction": y * self.target_std + self.target_mean} for y in outputs.tolist()]
 
-    def answer(self, bodies: list[bytes]) -> list[bytes]:
-        """One reply body for each request body."""
+    def respond(self, bodies: list[bytes]) -> list[bytes]:
+        """Return a response body for each request body."""
         return [dumps(reply) for reply in self.predict([loads(body)["features"] for body in bodies])]
 
 
 def tuned(workload: str, threads: int = 1) -> ImageModel | TableModel:
-    """The model of W1 or W2, on that many of torch's threads."""
+    """Return the model of W1 or W2, on that many torch threads."""
     torch.set_num_threads(threads)
     model = ImageModel() if workload == "W1" else TableModel()
     examples = json.loads((WEIGHTS / f"{workload}.examples.json").read_text())
     for size in range(1, 9):  # the first call of each shape is slow
-        model.answer([bytes.fromhex(examples[0])] * size)
+        model.respond([bytes.fromhex(examples[0])] * size)
     return model

@@ -1,23 +1,23 @@
-"""Two stacks side by side in interleaved pairs: the ratio that a bound is proved with."""
+"""Two stacks in interleaved pairs: the ratio that proves a bound."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from benchmarks import limit, stacks, workloads
 from benchmarks.campaign import P99_BOUND, console
-from benchmarks.client import closed_loop
-from benchmarks.intervals import Interval, of_ratio
+from benchmarks.load.closed_loop import closed_loop
 from benchmarks.processes import NotReadyError
+from benchmarks.results.intervals import Interval, of_ratio
 from benchmarks.workloads import Workload
 
-SEARCHED = (0.8, 1.0)  # parts of the limit between which the highest rate is looked for
-WARM_UP_SECONDS = 45  # a JVM compiles itself meanwhile, on a core that the network would have
+SEARCHED = (0.8, 1.0)  # shares of the limit between which the highest rate is searched
+WARM_UP_SECONDS = 45  # the JVM's compiler occupies a core meanwhile
 
 
 def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs: int, seconds: float) -> Interval:
-    """Ratio of rates. Both servers are up all the time, one of them idle; who goes first alternates.
+    """Return the ratio of rates. Both servers run all the time, one of them idle; the order alternates.
 
-    `load` is the concurrency of each: they may differ, as in "what a lone client gets of what sixteen get".
+    `load` is the concurrency of each: it may differ, as in one client compared with sixteen.
     """
     case = workloads.load(workload)
     found: tuple[dict[int, float], dict[int, float]] = ({}, {})
@@ -37,22 +37,23 @@ def compare(ours: str, theirs: str, workload: str, load: tuple[int, int], pairs:
 
 
 def compare_served(name: str, workload: str, pairs: int, seconds: float) -> Interval:
-    """The highest Poisson rate at which 99 of 100 answers come within the bound (LoadGen's Server scenario), as a part
-    of the limit that was measured just before."""
-    from benchmarks import openloop  # needs mlcommons-loadgen
+    """Return the highest Poisson rate with p99 within the bound (LoadGen's Server scenario), relative to the limit,
+    which is measured just before.
+    """
+    from benchmarks.load import open_loop  # needs mlcommons-loadgen
 
     case = workloads.load(workload)
     served, most = dict[int, float](), dict[int, float]()
     with stacks.of(workload)[name].serving(case) as target:
         closed_loop(target, 16, WARM_UP_SECONDS)
 
-        def probe(rate: float) -> openloop.OpenResult:
-            return openloop.server(target, rate, seconds, case.is_right)
+        def probe(rate: float) -> open_loop.OpenResult:
+            return open_loop.server(target, rate, seconds, case.is_right)
 
         for number in range(pairs):
             most[number] = limit.measure(workload, case.bodies, limit.BATCHES[workload]["limit"], seconds / 2)
             low, high = (part * most[number] for part in SEARCHED)
-            found = openloop.highest_rate(probe, low, high, P99_BOUND, steps=3)
+            found = open_loop.highest_rate(probe, low, high, P99_BOUND, steps=3)
             served[number] = max((each.rate for each in found if each.meets(P99_BOUND)), default=0.0)
             console.print(f"  {number + 1} of {pairs}: {name} {served[number]:,.1f}, limit {most[number]:,.1f}")
     ratio = of_ratio(served, most)
@@ -61,7 +62,7 @@ def compare_served(name: str, workload: str, pairs: int, seconds: float) -> Inte
 
 
 def _rate(name: str, workload: Workload, connections: int, seconds: float, started: ExitStack) -> Callable[[], float]:
-    """A function that measures answers a second once more; the server is started now."""
+    """Start the server, and return a function that measures its responses per second."""
     if name in limit.NAMES:
         batch = limit.BATCHES[workload.name][name]
         return lambda: limit.measure(workload.name, workload.bodies, batch, seconds)
@@ -72,9 +73,9 @@ def _rate(name: str, workload: Workload, connections: int, seconds: float, start
     def rate() -> float:
         result = closed_loop(target, connections, seconds, 1.0, check)
         if result.errors or result.wrong:
-            raise NotReadyError(f"{name}: {result.errors} errors, {result.wrong} wrong answers in the sample")
-        if not result.answers:
-            raise NotReadyError(f"{name}: no answer within {seconds} s; measure for longer")
+            raise NotReadyError(f"{name}: {result.errors} errors, {result.wrong} wrong responses in the sample")
+        if not result.responses:
+            raise NotReadyError(f"{name}: no response within {seconds} s; measure for longer")
         return result.rate
 
     return rate

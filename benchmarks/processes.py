@@ -1,4 +1,4 @@
-"""Servers as processes: started in a group of their own, waited for until they answer, ended with all children."""
+"""Servers as processes: started in their own process group, polled until ready, stopped with all children."""
 
 import os
 import signal
@@ -12,19 +12,19 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.client import closed_loop
-from benchmarks.wire import Target
+from benchmarks.load.closed_loop import closed_loop
+from benchmarks.load.wire import Target
 from benchmarks.workloads import Workload
 
 START_SECONDS = 180
 
 
 class NotReadyError(Exception):
-    """A stack did not come up, or answers wrongly; the message says how, with the end of its log."""
+    """A stack did not start, or its responses are wrong; the message has the reason and the end of its log."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on at this moment."""
+    """Return ports that are free at this moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -36,9 +36,9 @@ def free_ports(count: int) -> list[int]:
 def running(
     command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, with `folder` as its working directory and log; it and its children are gone afterwards."""
+    """Start a process with `folder` for its working directory and log; stop it and its children at the end."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | dict(environment or {})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a run that is ended must take its servers along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a terminated run must stop its servers
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [str(word) for word in command], cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
@@ -50,7 +50,7 @@ def running(
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
-    """Asked first, killed then; children, too."""
+    """Terminate a process and its children, and kill what is left after `seconds`."""
     try:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -60,7 +60,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
     for each in left:
         each.kill()
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # children that were started meanwhile
+        os.killpg(process.pid, signal.SIGKILL)  # children started meanwhile
     process.wait()
     psutil.wait_procs(left, timeout=seconds)
 
@@ -68,18 +68,18 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
 def await_ready(
     process: subprocess.Popen[bytes], folder: Path, target: Target, workload: Workload, seconds: float = START_SECONDS
 ) -> None:
-    """Until it answers everything rightly; raises NotReadyError if it ends or time is out."""
+    """Wait until all responses are right. Raises NotReadyError if the process ends or on a timeout."""
     deadline = time.monotonic() + seconds
     why = "nothing listens"
     while time.monotonic() < deadline and process.poll() is None:
         try:
             result = closed_loop(target, concurrency=2, seconds=0.5, warm_up=0.5, is_right=workload.is_right)
-        except OSError as fault:
-            why = str(fault)
+        except OSError as exc:
+            why = str(exc)
         else:
-            if result.answers and not result.errors and not result.wrong:
+            if result.responses and not result.errors and not result.wrong:
                 return
-            why = f"{result.answers} answers, {result.wrong} wrong in the sample, {result.errors} errors"
+            why = f"{result.responses} responses, {result.wrong} wrong in the sample, {result.errors} errors"
         time.sleep(0.2)
     tail = (folder / "server.log").read_text(errors="replace")[-1500:]
     raise NotReadyError(f"not ready: {why}; its log ends with\n{tail}")

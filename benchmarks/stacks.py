@@ -1,4 +1,4 @@
-"""Everything that is measured, by name: `python -m benchmarks.stacks NAME W1` starts one and measures it once."""
+"""All stacks by name: `python -m benchmarks.stacks NAME W1` starts one and measures it once."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -9,32 +9,32 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from benchmarks import torchserve, workloads
-from benchmarks.client import closed_loop
-from benchmarks.dialects import Dialect, batch_of_one, plain, v2, v2_binary
+from benchmarks.load.closed_loop import closed_loop
+from benchmarks.load.dialects import Dialect, batch_of_one, plain, v2, v2_binary
+from benchmarks.load.wire import Target
 from benchmarks.marina import Marina
 from benchmarks.networks import BATCH, ROOT
 from benchmarks.processes import NotReadyError, await_ready, free_ports, running
-from benchmarks.wire import Target
 from benchmarks.workloads import IMAGES, ROWS, Workload
 
 PEERS = Path(__file__).parent / "peers"
 
 
 class Stack(Protocol):
-    """A server that can be started for a workload; while `serving`, it has answered rightly."""
+    """A server for a workload; `serving` yields once its responses are right."""
 
     def serving(self, workload: Workload) -> AbstractContextManager[Target]: ...
 
 
 @dataclass(frozen=True)
 class NoOp:
-    """Answers without looking: the head room of the client."""
+    """A server that does nothing: it shows the head room of the client."""
 
     @contextmanager
     def serving(self, workload: Workload) -> Iterator[Target]:
         with TemporaryDirectory(prefix="bench-") as name:
             (port,) = free_ports(1)
-            command: list[str | Path] = [sys.executable, "-m", "benchmarks.standin", str(port)]
+            command: list[str | Path] = [sys.executable, "-m", "benchmarks.load.noop_server", str(port)]
             with running(command, Path(name), {"PYTHONPATH": str(ROOT)}) as process:
                 target = plain("/").target(workload, port)
                 await_ready(process, Path(name), target, Workload("W2", "", workload.bodies, [1.0] * IMAGES * ROWS))
@@ -62,7 +62,7 @@ class Peer:
 
 
 def of(workload: str) -> Mapping[str, Stack]:
-    """The stacks of W1 or W2 by name. What batching helps is batched; W2 is small enough to try both."""
+    """Return the stacks of W1 or W2 by name, batched where it helps; W2 is measured both ways."""
     tuned: dict[str, Stack] = (
         {"torchserve-tuned": torchserve.tuned(BATCH["W1"])}
         if workload == "W1"
@@ -87,7 +87,7 @@ def of(workload: str) -> Mapping[str, Stack]:
 
 
 def check_of(name: str, workload: Workload) -> Callable[[int, Any], bool] | None:
-    """How answers of that stack are checked; the no-op's are not."""
+    """Return the check of that stack's responses; those of the no-op server are not checked."""
     return None if name == "noop" else workload.is_right
 
 
@@ -97,9 +97,9 @@ def main(name: str, which: str, seconds: float = 5) -> None:
         for concurrency in (1, 16, 32):
             found = closed_loop(target, concurrency, seconds, 2, check_of(name, workload))
             p50, p99 = (1e3 * found.quantile(q) for q in (0.5, 0.99))
-            faults = f"{found.errors} errors, {found.wrong} of {len(found.bodies)} checked wrong"
+            problems = f"{found.errors} errors, {found.wrong} of {len(found.bodies)} checked wrong"
             print(
-                f"{name} {which} c{concurrency}: {found.rate:,.1f}/s p50 {p50:.1f} p99 {p99:.1f} ms, {faults}",
+                f"{name} {which} c{concurrency}: {found.rate:,.1f}/s p50 {p50:.1f} p99 {p99:.1f} ms, {problems}",
                 flush=True,
             )
 

@@ -1,4 +1,4 @@
-"""TorchServe without Marina: its defaults with its own handlers, and tuned with a lean one."""
+"""TorchServe without Marina: with its defaults and own handlers, and tuned with a minimal handler."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import yaml
 from safetensors.torch import load_file
 
 from benchmarks import machine
-from benchmarks.dialects import stock_torchserve
+from benchmarks.load.dialects import stock_torchserve
+from benchmarks.load.wire import Target
 from benchmarks.networks import ROOT, WEIGHTS
 from benchmarks.processes import await_ready, free_ports, running
-from benchmarks.wire import Target
 from benchmarks.workloads import Workload
-from serving.torchserve import java
+from marina.serving.torchserve.process import java
 
 HERE = Path(__file__).parent / "peers" / "torchserve"
 BIN = Path(sys.executable).parent
@@ -31,13 +31,13 @@ GRPC_PORTS = ("grpc_inference_port", "grpc_management_port")
 
 @dataclass(frozen=True)
 class TorchServe:
-    """Without `config`, everything is TorchServe's default; `config` is a model-config.yaml for the lean handler."""
+    """TorchServe with its defaults, or with `config`, a model-config.yaml for the minimal handler."""
 
     config: Mapping[str, object] = field(default_factory=dict)
 
     @contextmanager
     def serving(self, workload: Workload) -> Iterator[Target]:
-        """TorchServe in a folder of its own, with the one model."""
+        """Serve the one model with a TorchServe in a folder of its own."""
         with TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
             self.pack(workload, folder)
@@ -66,13 +66,13 @@ class TorchServe:
         return [BIN / "torchserve", *options, "--models", f"{workload.name}={workload.name}.mar", *logging]
 
     def environment(self, workload: Workload, folder: Path) -> dict[str, str]:
-        """TEMP of its own, since two instances would share sockets there."""
+        """Return the environment; TEMP is its own, since two instances would share sockets there."""
         variables = {"JAVA_HOME": str(java().parents[1]), "TEMP": str(folder), "TMPDIR": str(folder)}
         variables |= {"LOG_LOCATION": str(folder), "PATH": f"{BIN}:{os.environ['PATH']}"}
         return variables | ({"PYTHONPATH": str(ROOT), "BENCH_WORKLOAD": workload.name} if self.config else {})
 
     def pack(self, workload: Workload, folder: Path) -> None:
-        """<folder>/W1.mar or W2.mar."""
+        """Write <folder>/W1.mar or W2.mar."""
         words = {"--model-name": workload.name, "--version": "1.0", "--export-path": folder}
         if self.config:
             (folder / "model-config.yaml").write_text(yaml.safe_dump(dict(self.config)))
@@ -89,7 +89,7 @@ class TorchServe:
 
 
 def wait_for_key(folder: Path, process: subprocess.Popen[bytes], seconds: float = 30) -> str:
-    """The key for inference, which TorchServe writes to its working directory at its start."""
+    """Return the inference key, which TorchServe writes to its working directory when it starts."""
     for _ in range(int(seconds * 10)):
         try:
             return str(json.loads((folder / "key_file.json").read_text())["inference"]["key"])
@@ -103,7 +103,7 @@ def wait_for_key(folder: Path, process: subprocess.Popen[bytes], seconds: float 
 
 
 def tuned(batch: int) -> TorchServe:
-    """The lean handler; a delay of 1 ms makes TorchServe take what queued up while a worker was busy."""
+    """Return TorchServe with the minimal handler; with a delay of 1 ms it batches requests that queued up meanwhile."""
     count = machine.cores()
     limits = {"responseTimeout": 60, "startupTimeout": 120}
     return TorchServe({"batchSize": batch, "maxBatchDelay": 1, "minWorkers": count, "maxWorkers": count, **limits})

@@ -1,4 +1,4 @@
-"""W1 as a model of Marina: benchmarks/marina.py lays this file into models/ of a copy of the sources, and packs it."""
+"""W1 as a Marina model: benchmarks/marina.py copies this file into models/ of a copy of the sources and packs it."""
 
 from torchvision.models.resnet import BasicBlock, ResNet
 

@@ -1,4 +1,4 @@
-"""What is asked and what is right: W1 (ResNet-18 on JPEGs of 500x375) and W2 (a regressor of 13 numbers)."""
+"""Requests and right responses: W1 (ResNet-18 on JPEGs of 500x375) and W2 (a regressor of 13 numbers)."""
 
 import io
 import json
@@ -24,14 +24,14 @@ IMAGES, ROWS, SEED = 16, 64, 0
 SIZE = (500, 375)
 SHIFTS = ((0, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))  # pixels
 LOGIT, RIDGE = 16.0, 0.02
-CLEAR_MARGIN = 0.2  # of probability: a top-1 that leads by this must survive bf16 and another resize
+CLEAR_MARGIN = 0.2  # probability: a top-1 class that leads by this must survive bf16 and another resize
 PROBABILITY_TOLERANCE = 0.1
-NUMBER_TOLERANCE = 1e-3  # relative; of a number in fp32
+NUMBER_TOLERANCE = 1e-3  # relative, of a number in fp32
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Bodies of requests, and the fp32 eager answer to each: class probabilities (W1) or a number (W2)."""
+    """Bodies of requests, and the fp32 eager output for each: class probabilities (W1) or a number (W2)."""
 
     name: str
     content_type: str
@@ -39,7 +39,7 @@ class Workload:
     expected: Sequence[Any]
 
     def is_right(self, number: int, reply: Any) -> bool:
-        """Whether `reply`, parsed, answers request `number`."""
+        """Return whether the parsed response is right for request `number`."""
         try:
             return self._same(self.expected[number], reply)
         except (KeyError, TypeError, ValueError, IndexError):
@@ -58,7 +58,7 @@ class Workload:
 
 @cache
 def jpegs() -> list[bytes]:
-    """Seeded crops of scikit-learn's two photos, as JPEG files."""
+    """Return seeded crops of scikit-learn's two photos, as JPEG files."""
     random = np.random.default_rng(SEED)
     photos = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
     found = []
@@ -75,27 +75,27 @@ def jpegs() -> list[bytes]:
 
 
 def normalized(files: list[bytes]) -> Tensor:
-    """(N, 3, 224, 224) of float32."""
+    """Return normalized images, (N, 3, 224, 224) of float32."""
     batch = torch.stack([pixels(file) for file in files]).float() / 255
     return (batch - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
 def image_weights(files: list[bytes]) -> dict[str, Tensor]:
-    """Random weights with a head that gives each input a class of its own, so that swapped replies are found out."""
+    """Return random weights with a head that gives each input its own class, so that swapped responses are detected."""
     torch.manual_seed(SEED)
     network, batch = resnet18(), normalized(files)
     for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.momentum = None  # running statistics become those of the inputs, as after training
     with torch.no_grad():
         network.train()(batch)
-        network.eval().fc = nn.Linear(512, 1000)  # its random rows stand for the classes that are not asked for
+        network.eval().fc = nn.Linear(512, 1000)  # its random rows are the classes that no input has
         head, network.fc = network.fc, nn.Identity()
         # Fitted to shifted copies as well: resizes differ by half a pixel between libraries.
         features = torch.cat([network(batch.roll(shift, dims=(2, 3))) for shift in SHIFTS])
-        wanted = LOGIT * torch.eye(len(files)).repeat(len(SHIFTS), 1)
+        targets = LOGIT * torch.eye(len(files)).repeat(len(SHIFTS), 1)
         centre, ridge = features.mean(dim=0), RIDGE * features.var(dim=0).sum() * torch.eye(features.shape[1])
         centred = features - centre
-        rows = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ wanted).T  # ridge regression
+        rows = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ targets).T  # ridge regression
         head.weight.mul_(0.1)
         head.bias.zero_()
         head.weight[: len(files)], head.bias[: len(files)] = rows, -rows @ centre
@@ -104,7 +104,7 @@ def image_weights(files: list[bytes]) -> dict[str, Tensor]:
 
 
 def table_facts() -> tuple[dict[str, Tensor], dict[str, Any], list[list[float]]]:
-    """Weights, the scale of each column and of the target, and rows to ask about."""
+    """Return weights, the scale of each column and of the target, and rows to predict."""
     torch.manual_seed(SEED)
     random = np.random.default_rng(SEED)
     mean, std = random.uniform(1, 100, 13), random.uniform(0.5, 30, 13)
@@ -115,7 +115,7 @@ def table_facts() -> tuple[dict[str, Tensor], dict[str, Any], list[list[float]]]
 
 @cache
 def load(name: str) -> Workload:
-    """W1 or W2; its weights are written for every stack to read."""
+    """Return W1 or W2, and write its weights, which every stack reads."""
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     bodies, weights = (jpegs(), image_weights(jpegs())) if name == "W1" else _table()
     save_file(weights, WEIGHTS / f"{name}.safetensors")
@@ -131,7 +131,7 @@ def _table() -> tuple[list[bytes], dict[str, Tensor]]:
 
 @torch.inference_mode()
 def _expected(name: str, bodies: list[bytes]) -> list[Any]:
-    """By the network as it is: fp32, one row after the other."""
+    """Return the outputs of the unoptimized network: fp32, one request after the other."""
     if name == "W1":
         network = networks.image_network()
         return [network(normalized([body])).softmax(dim=1)[0].tolist() for body in bodies]

@@ -1,1 +1,1 @@
-"""How a request becomes an answer: `base.py`, one file a task, and the codecs that training shares."""
+"""Request handlers: the base class, one file per task, and the codecs that training shares."""

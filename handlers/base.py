@@ -1,4 +1,4 @@
-"""What every handler does: loads the model, takes a batch apart, and gives each row the answer that is its own."""
+"""The base class of all handlers: loads the model, splits a batch into requests and gives each its own response."""
 
 import json
 import logging
@@ -13,174 +13,197 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from handlers import runtimes
 from handlers.errors import BadRequest
-from handlers.meter import Meter
-from handlers.replies import MAX_BYTES, PHRASES, Answer, gist
-from handlers.row import Row
+from handlers.metrics import HandlerMetrics
+from handlers.request import Request
+from handlers.response import MAX_BYTES, PHRASES, PREDICTION_HEADER, Response, prediction_summary
+from handlers.runtime import backends
 
-Item = TypeVar("Item")
-Reply = Mapping[str, Any] | Answer
+Input = TypeVar("Input")
+ResponseLike = Mapping[str, Any] | Response
 
 logger = logging.getLogger(__name__)
-NOT_FINITE = Answer.failure("the network's output is not finite")
+NOT_FINITE = Response.internal_error("the network's output is not finite")
 
 
-class TaskHandler(ABC, Generic[Item]):
-    """A task's handler says how to decode, collate, forward, encode and explain; TorchServe calls the rest.
+class TaskHandler(ABC, Generic[Input]):
+    """A task's handler defines decode, collate, forward, encode and explain; TorchServe calls the rest.
 
-    A subclass finds here: `card` (card.json), `folder` (the unpacked archive), `device`, `network` (as it was trained,
-    for explanations) and `run` (the same as fast as it gets, for answers).
+    A request is decoded to an input, inputs are collated to a batch, the network gives an output for each, and outputs
+    are encoded as responses. A subclass has: `card` (card.json), `folder` (the unpacked archive), `device`, `network`
+    (as it was trained, for explanations) and `optimized_network` (the same function, faster, for predictions).
+
+    >>> class Doubling(TaskHandler[Tensor]):
+    ...     def decode(self, request: Request) -> Tensor:
+    ...         number = request.number("x", -100, 100)
+    ...         if number is None:
+    ...             raise BadRequest("x", "not given")
+    ...         return torch.tensor([number])
+    ...
+    ...     def encode(self, output: Tensor, decoded: Tensor) -> ResponseLike:
+    ...         return {"prediction": float(output), "of": float(decoded)}
     """
 
-    # For the OpenAPI page: media types of the request, and JSON schemas of the two kinds of reply.
-    REQUEST: ClassVar[Mapping[str, Any]]
-    REPLY: ClassVar[Mapping[str, Any]]
-    EXPLANATION: ClassVar[Mapping[str, Any] | None] = None
-    NOT_EXPLAINED: ClassVar[str]  # where EXPLANATION is None: why there is none
+    # For the OpenAPI page: media types of the request, and JSON schemas of the two kinds of response.
+    request_schema: ClassVar[Mapping[str, Any]]
+    response_schema: ClassVar[Mapping[str, Any]]
+    explanation_schema: ClassVar[Mapping[str, Any] | None] = None
+    no_explanation_reason: ClassVar[str]  # returned to clients if explanation_schema is None
 
     @classmethod
     def api(cls) -> dict[str, Any]:
-        """What the archive's card says of requests and replies."""
-        return {"request": cls.REQUEST, "reply": cls.REPLY, "explanation": cls.EXPLANATION}
+        """Return the schemas as the archive's card holds them."""
+        return {"request": cls.request_schema, "reply": cls.response_schema, "explanation": cls.explanation_schema}
 
     def setup(self) -> None:
         """Load what the task needs besides the network: a codec, label names."""
 
-    @abstractmethod
-    def decode(self, row: Row) -> Item:
-        """One request; raises BadRequest(field, why)."""
+    def label_names(self) -> list[str]:
+        """Return the names of the classes, in the order of the network's outputs, from labels.json."""
+        names: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))
+        return names
 
-    def collate(self, items: list[Item]) -> Tensor:
-        """Items -> the network's input, batch first."""
-        return torch.stack(items)  # type: ignore[arg-type]
+    @abstractmethod
+    def decode(self, request: Request) -> Input:
+        """Return the input of one request; raises BadRequest(field, reason)."""
+
+    def collate(self, inputs: list[Input]) -> Tensor:
+        """Return the network's batch, one row for each input."""
+        return torch.stack(inputs)  # type: ignore[arg-type]
 
     def forward(self, batch: Tensor) -> Sequence[Any]:
-        """The network's outputs, a row an item."""
-        outputs: Sequence[Any] = self.run(batch)  # type: ignore[assignment]  # a tensor is one, by rows
+        """Return the network's outputs, one for each row of the batch."""
+        outputs: Sequence[Any] = self.optimized_network(batch)  # type: ignore[assignment]  # a tensor is one, by rows
         return outputs
 
     @abstractmethod
-    def encode(self, output: Any, item: Item) -> Reply:
-        """One reply, without the model's name and version: they are added to every JSON reply."""
+    def encode(self, output: Any, decoded: Input) -> ResponseLike:
+        """Return one response, without the model's name and version: every JSON response gets them."""
 
-    def explain(self, item: Item, target: str | None) -> Reply:
-        """Why: one reply. `target` is what the caller asks about, None for what was predicted."""
-        del item, target
-        raise BadRequest("explain", self.NOT_EXPLAINED)
+    def explain(self, decoded: Input, target: str | None) -> ResponseLike:
+        """Return one explanation of `target`, such as a class; None stands for the prediction."""
+        del decoded, target
+        raise BadRequest("explain", self.no_explanation_reason)
 
     def initialize(self, context: Any) -> None:
-        """TorchServe's first call."""
+        """Load the model: TorchServe's first call."""
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
         self.load(Path(properties["model_dir"]), device)
-        self.meter = Meter(context.metrics, self.card["name"], self.card["version"])
+        self.metrics = HandlerMetrics(context.metrics, self.card["name"], self.card["version"])
 
     def load(self, folder: Path, device: torch.device) -> None:
-        """Load the model from `folder`: an unpacked archive, or what training left."""
+        """Load the model from `folder`: an unpacked archive, or the artifacts of a training run."""
         self.folder, self.device = folder, device
         self.card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         torch.set_num_threads(self.card["serving"]["threads"])
         network = import_module(f"models.{self.card['name']}").CARD.network(**self.card["network"])
         network.load_state_dict(load_file(folder / "model.safetensors"))
         self.network = network.to(device).eval().requires_grad_(False)
-        self.run = runtimes.load(self.network, device, self.card, folder)
+        self.optimized_network = backends.load(self.network, device, self.card, folder)
         self.setup()
         self.warm_up()
 
     def warm_up(self) -> None:
-        """The card's example in batches of every size, so that no caller pays for what the first of its kind costs."""
+        """Predict the card's example in batches of every size, so that no client waits for the first of its kind."""
         example = self.card["example"]
         file = self.folder / example["file"]
         if not file.is_file():
             return
-        row = Row({"body": file.read_bytes()}, {"content-type": example["content_type"]}, "warm-up")
-        item = self.decode(row)
+        request = Request({"body": file.read_bytes()}, {"content-type": example["content_type"]}, "warm-up")
+        decoded = self.decode(request)
         with torch.inference_mode():
             for size in self.warm_up_sizes():
-                self.forward(self.collate([item] * size))
+                self.forward(self.collate([decoded] * size))
 
     def warm_up_sizes(self) -> Sequence[int]:
-        """Of the batches to begin with."""
+        """Return the batch sizes of the warm-up."""
         return range(1, self.card["serving"]["batch_size"] + 1)
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """TorchServe's call for each batch: one reply a row, in order. A bug fails the batch, and is logged."""
-        rows = [Row.of(fields, context, i) for i, fields in enumerate(data)]
+        """Return the bodies of the responses to one batch, in order: TorchServe's call for each batch.
+
+        A bug fails the batch, and is logged.
+        """
+        requests = [Request.from_batch(fields, context, i) for i, fields in enumerate(data)]
         try:
-            with self.meter.seconds("request"):
-                answers = self.answer(rows)
+            with self.metrics.seconds("request"):
+                responses = self.respond(requests)
         except Exception:
-            logger.exception("failed requests: %s", ", ".join(row.trace_id for row in rows))
+            logger.exception("failed requests: %s", ", ".join(request.trace_id for request in requests))
             raise
-        self.meter.count(answers)
-        for i, answer in enumerate(answers):
-            head(answer, context, i)
-        return [answer.body for answer in answers]
+        self.metrics.count(responses)
+        for i, response in enumerate(responses):
+            set_response_head(response, context, i)
+        return [response.body for response in responses]
 
-    def answer(self, rows: Sequence[Row]) -> list[Answer]:
-        """Bad rows are refused one by one; the good ones share one forward pass, explanations come after it."""
-        answers: dict[int, Answer] = {}
-        items: dict[int, Item] = {}
-        with self.meter.seconds("decode"):
-            for i, row in enumerate(rows):
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Return the response to each request: bad ones are refused one by one, the good ones share one forward pass,
+        and explanations come after it.
+        """
+        responses: dict[int, Response] = {}
+        inputs: dict[int, Input] = {}
+        with self.metrics.seconds("decode"):
+            for i, request in enumerate(requests):
                 try:
-                    items[i] = self.decode(row)
-                except BadRequest as fault:
-                    answers[i] = Answer.refusal(fault)
-        predicted = [i for i in items if not rows[i].wants_explanation]
+                    inputs[i] = self.decode(request)
+                except BadRequest as exc:
+                    responses[i] = Response.bad_request(exc)
+        predicted = [i for i in inputs if not requests[i].wants_explanation]
         if predicted:
-            with self.meter.seconds("forward"), torch.inference_mode():
-                outputs = self.forward(self.collate([items[i] for i in predicted]))
-            with self.meter.seconds("encode"):
-                sound = finite(outputs)
-                for i, output, fine in zip(predicted, outputs, sound, strict=True):
-                    answers[i] = self._encoded(output, items[i]) if fine else NOT_FINITE
-        for i in items.keys() - set(predicted):
-            answers[i] = self._explained(items[i], rows[i])
-        return [answers[i] for i in range(len(rows))]
+            with self.metrics.seconds("forward"), torch.inference_mode():
+                outputs = self.forward(self.collate([inputs[i] for i in predicted]))
+            with self.metrics.seconds("encode"):
+                finite = finite_outputs(outputs)
+                for i, output, is_finite in zip(predicted, outputs, finite, strict=True):
+                    responses[i] = self._encode_response(output, inputs[i]) if is_finite else NOT_FINITE
+        for i in inputs.keys() - set(predicted):
+            responses[i] = self._explain_response(inputs[i], requests[i])
+        return [responses[i] for i in range(len(requests))]
 
-    def _encoded(self, output: Any, item: Item) -> Answer:
-        reply = self.encode(output, item)
-        return self._signed(reply, None if isinstance(reply, Answer) else gist(reply))
+    def _encode_response(self, output: Any, decoded: Input) -> Response:
+        content = self.encode(output, decoded)
+        return self._as_response(content, None if isinstance(content, Response) else prediction_summary(content))
 
-    def _explained(self, item: Item, row: Row) -> Answer:
+    def _explain_response(self, decoded: Input, request: Request) -> Response:
         try:
-            return self._signed(self.explain(item, row.option("target")))
-        except BadRequest as fault:
-            return Answer.refusal(fault)
+            return self._as_response(self.explain(decoded, request.option("target")))
+        except BadRequest as exc:
+            return Response.bad_request(exc)
 
-    def _signed(self, reply: Reply, gist: str | None = None) -> Answer:
-        """The reply with the model's name and version in front."""
-        if not isinstance(reply, Answer):
-            reply = {"model": self.card["name"], "version": self.card["version"], **reply}
+    def _as_response(self, content: ResponseLike, summary: str | None = None) -> Response:
+        """Return the response, in JSON with the model's name and version first; one that can't be sent is a 500."""
+        if not isinstance(content, Response):
+            content = {"model": self.card["name"], "version": self.card["version"], **content}
         try:
-            answer = Answer.of(reply, gist)
-        except ValueError:  # JSON has no NaN; the rest of the batch must not pay for this row
-            logger.exception("the reply of %s can't be sent: %r", self.card["name"], reply)
-            return Answer.failure("the reply holds a number that is not finite")
-        if len(answer.body) > MAX_BYTES:
-            return Answer.failure(f"the reply of {len(answer.body)} bytes is over the limit of {MAX_BYTES}")
-        return answer
+            response = Response.of(content, summary)
+        except ValueError:  # JSON has no NaN; the rest of the batch must not fail with this request
+            logger.exception("the response of %s can't be sent: %r", self.card["name"], content)
+            return Response.internal_error("the reply holds a number that is not finite")
+        if len(response.body) > MAX_BYTES:
+            return Response.internal_error(f"the reply of {len(response.body)} bytes is over the limit of {MAX_BYTES}")
+        return response
 
 
-def head(answer: Answer, context: Any, index: int) -> None:
-    """Tell TorchServe the status and the headers of row number `index`."""
-    context.set_response_status(answer.status, PHRASES[answer.status], index)
-    context.set_response_content_type(index, answer.content_type)
-    if answer.gist is not None:
-        context.set_response_header(index, "x-prediction", answer.gist)
+def set_response_head(response: Response, context: Any, index: int) -> None:
+    """Set the status and the headers of the response number `index` in TorchServe's context."""
+    context.set_response_status(response.status, PHRASES[response.status], index)
+    context.set_response_content_type(index, response.content_type)
+    if response.prediction_summary is not None:
+        context.set_response_header(index, PREDICTION_HEADER, response.prediction_summary)
 
 
-def finite(outputs: Sequence[Any]) -> list[bool]:
-    """Whether each row's output is finite: rows of a tensor, tensors, numbers; the rest is the handler's own."""
+def finite_outputs(outputs: Sequence[Any]) -> list[bool]:
+    """Return whether each output is finite; checked are rows of a tensor, tensors and floats, everything else is left
+    to the handler.
+    """
     if not isinstance(outputs, Tensor):
         return [_is_finite(output) for output in outputs]
     if math.isfinite(outputs.sum()):  # nothing that is not finite vanishes in a sum
         return [True] * len(outputs)
-    fine: list[bool] = outputs.isfinite().reshape(len(outputs), -1).all(dim=1).tolist()
-    return fine
+    finite: list[bool] = outputs.isfinite().reshape(len(outputs), -1).all(dim=1).tolist()
+    return finite
 
 
 def _is_finite(output: Any) -> bool:

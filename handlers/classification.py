@@ -1,6 +1,5 @@
-"""What all classifiers share: label names, the top classes of a reply, the class that an explanation is about."""
+"""Base class of all classifiers: label names, the most probable classes, the class that an explanation is about."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,55 +8,65 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from handlers.base import Reply, TaskHandler
+from handlers.base import ResponseLike, TaskHandler
 from handlers.errors import BadRequest
-from handlers.replies import NUMBER, STRING, Answer, array, schema
-from handlers.row import Row
+from handlers.request import Request
+from handlers.response import NUMBER, STRING, Response, array, schema
 
-Input = TypeVar("Input")
-TOP = 5
+Value = TypeVar("Value")
+TOP = 5  # classes in a response
+MAX_NAMES = 20  # classes that an error message lists
 CLASS = schema(label=STRING, probability=NUMBER)
 
 
 @dataclass(frozen=True)
-class Item(Generic[Input]):
-    """One decoded request: what to classify, how many classes to name, and whether a bare PNG is wanted."""
+class TopKInput(Generic[Value]):
+    """The decoded `value`, the number of classes to return, and whether the client accepts only a PNG."""
 
-    input: Input
+    value: Value
     top: int
     as_png: bool = False
 
     @classmethod
-    def of(cls, row: Row, content: Input) -> "Item[Input]":
-        """Reads the row's options; raises BadRequest if `top` is not a whole number of at least 1."""
-        return cls(content, row.whole("top", 1) or TOP, row.accepts("image/png"))
+    def from_request(cls, request: Request, value: Value) -> "TopKInput[Value]":
+        """Read the request's options; raises BadRequest if `top` is not a whole number of at least 1."""
+        return cls(value, request.integer("top", 1) or TOP, request.accepts("image/png"))
 
 
-class ClassificationHandler(TaskHandler[Item[Any]]):
-    """Outputs are logits, (N, classes); `attribute` explains one of them."""
+class ClassificationHandler(TaskHandler[TopKInput[Any]]):
+    """Outputs are logits, (N, classes); a subclass has `attribute`, which explains one of them."""
 
-    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, predictions=array(CLASS))
+    response_schema: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, predictions=array(CLASS))
 
     def setup(self) -> None:
-        self.labels: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))
+        """Load the label names."""
+        self.labels = self.label_names()
 
     @abstractmethod
-    def attribute(self, item: Item[Any], batch: Tensor, target: int) -> Mapping[str, Any] | bytes:
-        """What speaks for class number `target`: members for the JSON reply, or the bytes of a PNG."""
+    def attribute(self, decoded: TopKInput[Any], batch: Tensor, target: int) -> Mapping[str, Any] | bytes:
+        """Return the attribution for class number `target`: members of the JSON response, or the bytes of a PNG.
 
-    def encode(self, output: Tensor, item: Item[Any]) -> Reply:
+        batch: (1, ...), the collated input on the network's device.
+        """
+
+    def encode(self, output: Tensor, decoded: TopKInput[Any]) -> ResponseLike:
+        """Return the most probable classes, best first; output: (classes,)."""
         probabilities, order = output.softmax(dim=0).sort(descending=True, stable=True)
-        best = zip(order.tolist()[: item.top], probabilities.tolist(), strict=False)
+        best = zip(order.tolist()[: decoded.top], probabilities.tolist(), strict=False)
         return {"predictions": [self._named(number, probability) for number, probability in best]}
 
-    def explain(self, item: Item[Any], target: str | None) -> Reply:
-        batch = self.collate([item]).to(self.device)
+    def explain(self, decoded: TopKInput[Any], target: str | None) -> ResponseLike:
+        """Return the attribution for the class `target`, or for the predicted one.
+
+        Raises BadRequest if there is no such class.
+        """
+        batch = self.collate([decoded]).to(self.device)
         with torch.inference_mode():
             probabilities = self.network(batch)[0].softmax(dim=0)  # (classes,)
         number = int(probabilities.argmax()) if target is None else self._number_of(target)
-        attribution = self.attribute(item, batch, number)
+        attribution = self.attribute(decoded, batch, number)
         if isinstance(attribution, bytes):
-            return Answer(attribution, content_type="image/png")
+            return Response(attribution, content_type="image/png")
         return {"target": self._named(number, float(probabilities[number])), **attribution}
 
     def _named(self, number: int, probability: float) -> dict[str, Any]:
@@ -65,6 +74,6 @@ class ClassificationHandler(TaskHandler[Item[Any]]):
 
     def _number_of(self, target: str) -> int:
         if target not in self.labels:
-            names = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
+            names = ", ".join(self.labels[:MAX_NAMES]) + (", ..." if len(self.labels) > MAX_NAMES else "")
             raise BadRequest("target", f"no class {target!r}; there are: {names}")
         return self.labels.index(target)

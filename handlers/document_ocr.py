@@ -1,4 +1,4 @@
-"""Images of invoices -> their lines, read, and their fields."""
+"""Document OCR: images of invoices -> their lines of text and their fields."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -6,31 +6,35 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from handlers import codecs, invoices, pages, paths
-from handlers.base import Reply
+from handlers import codecs
+from handlers.base import ResponseLike
 from handlers.codecs.image import image_bytes
-from handlers.codecs.invoice import InvoiceCodec
-from handlers.codecs.text_page import Page, together
+from handlers.codecs.invoice_lines import InvoiceCodec
+from handlers.codecs.text_line import path_score
+from handlers.codecs.text_page import Page, pad_pages
+from handlers.documents import invoice_fields, page_reader
 from handlers.errors import BadRequest
-from handlers.fast import Eager
-from handlers.image_task import ImageTaskHandler, Item
-from handlers.replies import BASE64, NUMBER, STRING, Answer, array, schema
-from handlers.row import Row
+from handlers.request import Request
+from handlers.response import BASE64, NUMBER, STRING, Response, array, schema
+from handlers.runtime.eager import Eager
+from handlers.vision.image_handler import ImageExplanationHandler, ImageInput
 
 LINE = {"box": array(NUMBER), "text": STRING, "confidence": NUMBER}
 LINES = array(schema(**LINE))
 
 
-class DocumentOcr(ImageTaskHandler[Page]):
-    """Outputs are the lines of a page, boxes in pixels of the image as sent. A field that was not found is null.
+class DocumentOcr(ImageExplanationHandler[Page]):
+    """Outputs are the recognized lines of a page, boxes in pixels of the image as sent. A field not found is null.
 
-    Explains, from blank paper on, what speaks for the reading of the line in which the field `target` stands, such as
-    total or items.0.name (its first line); without a target that of the total, otherwise of the line that the detector
-    is most sure of, or of what comes closest to one. `score` is the detector's.
+    Explains the text of the (first) line that holds the field `target`, such as total or items.0.name, relative to
+    blank paper. Without a target: the line of the total, or else the line with the detector's best score, or else the
+    proposal with the best score. `score` is the detector's.
     """
 
-    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, fields=invoices.SCHEMA, lines=LINES)
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+    response_schema: ClassVar[Mapping[str, Any]] = schema(
+        model=STRING, version=STRING, fields=invoice_fields.SCHEMA, lines=LINES
+    )
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, target=schema(score=NUMBER, **LINE), convergence_delta=NUMBER, heatmap=BASE64
     )
 
@@ -39,40 +43,46 @@ class DocumentOcr(ImageTaskHandler[Page]):
         self.codec = codecs.load(InvoiceCodec, self.folder)
         self.reader = Eager(self.network.reader, self.device, serving["precision"], serving["channels_last"])
 
-    def decode(self, row: Row) -> Item[Page]:
-        return Item.of(row, self.codec.page.page(image_bytes(row.field("image"))))
+    def decode(self, request: Request) -> ImageInput[Page]:
+        return ImageInput.from_request(request, self.codec.page.page(image_bytes(request.field("image"))))
 
-    def collate(self, items: list[Item[Page]]) -> Tensor:
-        return self.codec.page.normalize(together([item.input.pixels for item in items]))  # (N, 1, H, W)
+    def collate(self, inputs: list[ImageInput[Page]]) -> Tensor:
+        return self.codec.page.normalize(pad_pages([decoded.value.pixels for decoded in inputs]))  # (N, 1, H, W)
 
     def forward(self, batch: Tensor) -> Sequence[Any]:
-        """The lines of all pages are read together. Proposals that are not finite stay, and are refused."""
-        proposals = self.run(batch)
-        read = pages.read(self.codec, batch, pages.find(proposals), self.reader)
-        return [its if output.isfinite().all() else output for its, output in zip(read, proposals, strict=True)]
+        """Recognize the lines of all pages together. Proposals that are not finite stay, and are rejected."""
+        proposals = self.optimized_network(batch)
+        recognized = page_reader.recognize_lines(self.codec, batch, page_reader.detect_lines(proposals), self.reader)
+        return [
+            lines if output.isfinite().all() else output for lines, output in zip(recognized, proposals, strict=True)
+        ]
 
-    def encode(self, output: Sequence[pages.ReadLine], item: Item[Page]) -> Reply:
-        if item.as_png:
-            return Answer(pages.annotated(item.input, [line.box for line in output]), content_type="image/png")
-        lines = [line.named(item.input) for line in output]
-        return {"fields": invoices.nested(pages.fields(output)), "lines": lines}
+    def encode(self, output: Sequence[page_reader.RecognizedLine], decoded: ImageInput[Page]) -> ResponseLike:
+        if decoded.as_png:
+            return Response(
+                page_reader.draw_lines(decoded.value, [line.box for line in output]), content_type="image/png"
+            )
+        lines = [line.to_json(decoded.value) for line in output]
+        return {"fields": invoice_fields.nested(page_reader.extract_fields(output)), "lines": lines}
 
-    def explain(self, item: Item[Page], target: str | None) -> Reply:
-        line = self._asked(item, target)
+    def explain(self, decoded: ImageInput[Page], target: str | None) -> ResponseLike:
+        line = self._target_line(decoded, target)
         ink = self.codec.line.normalize(line.ink.unsqueeze(0)).to(self.device)  # (1, 1, height, W)
         with torch.no_grad():
             logits = self.network.reader(ink)[0]
-        score = paths.score(self.network.reader, logits, 0, len(logits) - 1)
-        reply = self.attributed(255 - line.ink.T.unsqueeze(0), ink, 1 / 255, score, item.as_png)
-        named = {"field": target, "score": round(line.score, 6), **line.named(item.input)}
-        return reply if isinstance(reply, Answer) else {"target": named, **reply}
+        score = path_score(self.network.reader, logits, 0, len(logits) - 1)
+        response = self.explain_score(255 - line.ink.T.unsqueeze(0), ink, 1 / 255, score, decoded.as_png)
+        named = {"field": target, "score": round(line.score, 6), **line.to_json(decoded.value)}
+        return response if isinstance(response, Response) else {"target": named, **response}
 
-    def _asked(self, item: Item[Page], target: str | None) -> pages.ReadLine:
-        batch = self.collate([item])
+    def _target_line(self, decoded: ImageInput[Page], target: str | None) -> page_reader.RecognizedLine:
+        batch = self.collate([decoded])
         with torch.no_grad():
-            (lines,) = pages.read(self.codec, batch, pages.find(self.run(batch), closest=True), self.reader)
+            (lines,) = page_reader.recognize_lines(
+                self.codec, batch, page_reader.detect_lines(self.optimized_network(batch), closest=True), self.reader
+            )
         assert isinstance(lines, list), "the network's output is not finite"
-        fields = pages.fields(lines)
+        fields = page_reader.extract_fields(lines)
         if target is not None and target not in fields:
             raise BadRequest("target", f"not a field that was found; those are: {', '.join(fields) or 'none'}")
         field = fields.get(target or "total")

@@ -1,38 +1,41 @@
-"""A text with gaps -> what may stand in each of them."""
+"""Fill mask: a text with gaps -> the likeliest tokens for each of them."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from handlers import codecs
-from handlers.base import Reply, TaskHandler
-from handlers.classification import Item
-from handlers.codecs.text import PAD
+from handlers.base import ResponseLike, TaskHandler
+from handlers.classification import TopKInput
 from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
+from handlers.codecs.words import PAD
 from handlers.errors import BadRequest
-from handlers.replies import BOOLEAN, NUMBER, STRING, TEXT, array, schema
-from handlers.row import Row
-from handlers.words import Words
+from handlers.request import Request
+from handlers.response import BOOLEAN, NUMBER, STRING, TEXT, array, schema
+from handlers.runtime.integrated_gradients import integrated_gradients
+from handlers.text.text_request import TextInput
 
 MASK = "[MASK]"
 
 
-class FillMask(TaskHandler[Item[Words]]):
-    """Explains the first gap by integrated gradients of the embeddings."""
+class FillMask(TaskHandler[TopKInput[TextInput]]):
+    """Predicts the tokens at each [MASK]; explains the first by integrated gradients of the embeddings.
 
-    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
-    REPLY: ClassVar[Mapping[str, Any]] = schema(
+    An output is (T, V): the logits of each token, padding behind them.
+    """
+
+    request_schema: ClassVar[Mapping[str, Any]] = TEXT
+    response_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
         masks=array(array(schema(token=STRING, probability=NUMBER))),
         truncated=BOOLEAN,
         unknown=array(STRING),
     )
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
         target=schema(token=STRING, probability=NUMBER),
@@ -42,67 +45,66 @@ class FillMask(TaskHandler[Item[Words]]):
 
     def setup(self) -> None:
         self.codec = codecs.load(WordPieceCodec, self.folder)
-        self.never = [self.codec.number(token) for token in SPECIAL]
+        self.special_ids = [self.codec.number(token) for token in SPECIAL]
 
-    def decode(self, row: Row) -> Item[Words]:
-        words = Words.of(row, self.codec)
-        if MASK not in words.read:
+    def decode(self, request: Request) -> TopKInput[TextInput]:
+        words = TextInput.from_request(request, self.codec)
+        if MASK not in words.tokens:
             raise BadRequest("text", f"there is nothing to fill: write {MASK} where a token is wanted")
-        return Item.of(row, words)
+        return TopKInput.from_request(request, words)
 
-    def collate(self, items: list[Item[Words]]) -> Tensor:
+    def collate(self, inputs: list[TopKInput[TextInput]]) -> Tensor:
         return pad_sequence(
-            [self.codec.numbers(item.input.read) for item in items], batch_first=True, padding_value=PAD
+            [self.codec.numbers(decoded.value.tokens) for decoded in inputs], batch_first=True, padding_value=PAD
         )
 
-    def encode(self, output: Tensor, item: Item[Words]) -> Reply:
-        """output: (T, V), padding's rows behind those of the tokens."""
-        gaps = [place for place, word in enumerate(item.input.read) if word == MASK]
-        chances = self.chances(output[gaps])
-        best = chances.topk(min(item.top, chances.shape[1] - len(self.never)), dim=1)
-        rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    def encode(self, output: Tensor, decoded: TopKInput[TextInput]) -> ResponseLike:
+        """Return the `top` likeliest tokens of each gap; output: (T, V)."""
+        gaps = [place for place, word in enumerate(decoded.value.tokens) if word == MASK]
+        probabilities = self.probabilities(output[gaps])
+        best = probabilities.topk(min(decoded.top, probabilities.shape[1] - len(self.special_ids)), dim=1)
+        candidates = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return {
-            "masks": [[self._named(*one) for one in zip(*row, strict=True)] for row in rows],
-            "truncated": item.input.truncated,
-            "unknown": [word for word in dict.fromkeys(item.input.read) if not self.codec.knows(word)],
+            "masks": [[self._named(*one) for one in zip(*gap, strict=True)] for gap in candidates],
+            "truncated": decoded.value.truncated,
+            "unknown": [word for word in dict.fromkeys(decoded.value.tokens) if not self.codec.is_known(word)],
         }
 
-    def chances(self, logits: Tensor) -> Tensor:
-        """(..., V): none of the tokens that only we write."""
-        never = torch.tensor(self.never, device=logits.device)
-        return logits.float().index_fill(-1, never, float("-inf")).softmax(dim=-1)
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return probabilities, (..., V), that are zero for special tokens, which no client may get."""
+        special = torch.tensor(self.special_ids, device=logits.device)
+        return logits.float().index_fill(-1, special, float("-inf")).softmax(dim=-1)
 
     def _named(self, number: int, probability: float) -> dict[str, Any]:
         return {"token": self.codec.token(number), "probability": round(probability, 6)}
 
-    def explain(self, item: Item[Words], target: str | None) -> Reply:
-        batch, gap = self.collate([item]).to(self.device), item.input.read.index(MASK)
+    def explain(self, decoded: TopKInput[TextInput], target: str | None) -> ResponseLike:
+        batch, gap = self.collate([decoded]).to(self.device), decoded.value.tokens.index(MASK)
         with torch.inference_mode():
-            chances = self.chances(self.network(batch)[0, gap])
-        number = int(chances.argmax()) if target is None else self._number_of(target)
+            probabilities = self.probabilities(self.network(batch)[0, gap])
+        number = int(probabilities.argmax()) if target is None else self._number_of(target)
         features: Any = self.network.features
-        attributions, delta = LayerIntegratedGradients(
-            lambda ids: self.network(ids)[:, gap], features.embeddings
-        ).attribute(
+        attributions, delta = integrated_gradients(
+            lambda ids: self.network(ids)[:, gap],
             batch,
-            baselines=torch.full_like(batch, self.codec.number(MASK)),
+            torch.full_like(batch, self.codec.number(MASK)),
+            steps=self.card["serving"]["explain_steps"],
+            batch_size=self.card["serving"]["batch_size"],
             target=number,
-            n_steps=self.card["serving"]["explain_steps"],
-            internal_batch_size=self.card["serving"]["batch_size"],
-            return_convergence_delta=True,
+            layer=features.embeddings,
         )
-        weights = attributions[0].sum(dim=1).tolist()  # (T, D) -> a number a word
+        weights = attributions[0].sum(dim=1).tolist()  # (T, D) -> a number per word
         return {
-            "target": self._named(number, float(chances[number])),
-            "convergence_delta": float(delta),
+            "target": self._named(number, float(probabilities[number])),
+            "convergence_delta": delta,
             "words": [
                 {"word": word, "weight": round(weight, 6)}
-                for word, weight in zip(item.input.read, weights, strict=True)
+                for word, weight in zip(decoded.value.tokens, weights, strict=True)
             ],
         }
 
     def _number_of(self, token: str) -> int:
         words = self.codec.words(token)[1:-1]
-        if len(words) != 1 or not self.codec.knows(words[0]) or words[0] in SPECIAL:
+        if len(words) != 1 or not self.codec.is_known(words[0]) or words[0] in SPECIAL:
             raise BadRequest("target", f"{token[:20]!r} is not one known token")
         return self.codec.number(words[0])

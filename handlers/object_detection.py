@@ -1,7 +1,6 @@
-"""Images -> objects: what they are, and where."""
+"""Object detection: images -> labelled boxes."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,91 +10,107 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from handlers import codecs
-from handlers.base import Reply, TaskHandler
+from handlers.base import ResponseLike, TaskHandler
 from handlers.codecs.image import image_bytes, png, read_pixels
 from handlers.codecs.letterbox import LetterboxCodec
-from handlers.detection import OBJECT, Item, alone, boxed, chosen, objects
-from handlers.display import scaled
-from handlers.heatmap import heatmap
-from handlers.replies import BASE64, IMAGE, STRING, Answer, array, schema
-from handlers.row import Row
+from handlers.request import Request
+from handlers.response import BASE64, IMAGE, STRING, Response, array, schema
+from handlers.vision.detection import (
+    OBJECT,
+    DetectionInput,
+    draw_boxes,
+    explained_object,
+    named_objects,
+    single_detection,
+)
+from handlers.vision.drawing import heatmap, resize_for_display
 from models.parts.detection import Detections, Detector
 
 
-class ObjectDetection(TaskHandler[Item]):
-    """Explains by occlusion, as D-RISE does (arXiv:2006.03204): a patch of the image is covered, and what the object
-    loses by it, in score times overlap, speaks for it.
+class ObjectDetection(TaskHandler[DetectionInput]):
+    """Explains by occlusion, as D-RISE does (arXiv:2006.03204): a patch of the image is covered, and the loss of the
+    object, in score times overlap, is the attribution of the patch.
 
-    Gradients would stop at the proposals of a two-stage network, and NMS has none; this asks the network as callers
-    do, on its fast path, and costs `explain_steps` squared predictions.
+    Gradients would stop at the proposals of a two-stage network, and NMS has none; occlusion uses the network as
+    predictions do, in its optimized form, and costs `explain_steps` squared predictions.
     """
 
     network: Detector
-    REQUEST: ClassVar[Mapping[str, Any]] = IMAGE
-    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, objects=array(OBJECT))
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, target=OBJECT, heatmap=BASE64)
+    request_schema: ClassVar[Mapping[str, Any]] = IMAGE
+    response_schema: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, objects=array(OBJECT))
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
+        model=STRING, version=STRING, target=OBJECT, heatmap=BASE64
+    )
 
     def setup(self) -> None:
+        """Load the codec and the label names."""
         self.codec = codecs.load(LetterboxCodec, self.folder)
-        self.labels: list[str] = json.loads((self.folder / "labels.json").read_text(encoding="utf-8"))
+        self.labels = self.label_names()
 
-    def decode(self, row: Row) -> Item:
-        file = image_bytes(row.field("image"))
-        return Item.of(row, file, self.codec.letterbox(file))
+    def decode(self, request: Request) -> DetectionInput:
+        """Return the image in the network's square, with the request's options."""
+        file = image_bytes(request.field("image"))
+        return DetectionInput.from_request(request, file, self.codec.letterbox(file))
 
-    def collate(self, items: list[Item]) -> Tensor:
-        return self.codec.normalize(torch.stack([item.image.pixels for item in items]))  # (N, 3, S, S)
+    def collate(self, inputs: list[DetectionInput]) -> Tensor:
+        """Return the normalized images, (N, 3, S, S)."""
+        return self.codec.normalize(torch.stack([decoded.image.pixels for decoded in inputs]))
 
-    def encode(self, output: Tensor, item: Item) -> Reply:
+    def encode(self, output: Tensor, decoded: DetectionInput) -> ResponseLike:
+        """Return the objects, best first, or the annotated image."""
         (found,) = self.network.detections(output.unsqueeze(0))
-        objects = self.named(found, item)
-        if item.as_png:
-            return Answer(self.picture(found, objects, item), content_type="image/png")
+        objects = self.named(found, decoded)
+        if decoded.as_png:
+            return Response(self.annotated(found, objects, decoded), content_type="image/png")
         return {"objects": objects}
 
-    def explain(self, item: Item, target: str | None) -> Reply:
-        batch = self.collate([item])
+    def explain(self, decoded: DetectionInput, target: str | None) -> ResponseLike:
+        """Return the heatmap of one object, of the class `target` if it is given."""
+        batch = self.collate([decoded])
         with torch.inference_mode():
             (found,) = self.network.detections(self.forward(batch)[0].unsqueeze(0))
-            objects = self.named(found, item)
-            about = chosen(objects, item, target, self.labels)
-            weights = self._occluded(batch, alone(found, objects.index(about)))
-        picture = heatmap(item.image.content(item.image.pixels), item.image.content(weights))
-        if item.as_png:
-            return Answer(picture, content_type="image/png")
-        return {"target": about, "heatmap": base64.b64encode(picture).decode()}
+            objects = self.named(found, decoded)
+            explained = explained_object(objects, decoded, target, self.labels)
+            weights = self._occluded(batch, single_detection(found, objects.index(explained)))
+        picture = heatmap(decoded.image.content(decoded.image.pixels), decoded.image.content(weights))
+        if decoded.as_png:
+            return Response(picture, content_type="image/png")
+        return {"target": explained, "heatmap": base64.b64encode(picture).decode()}
 
-    def named(self, found: Detections, item: Item) -> list[dict[str, Any]]:
-        """What was found, best first, as far as the caller wants to know: the members of the reply."""
-        return objects(found, item, self.labels)
+    def named(self, found: Detections, decoded: DetectionInput) -> list[dict[str, Any]]:
+        """Return the objects that the client wants, best first, as members of the response."""
+        return named_objects(found, decoded, self.labels)
 
-    def picture(self, found: Detections, objects: Sequence[Mapping[str, Any]], item: Item) -> bytes:
-        """The image as a PNG, with `objects`, the first of those that were found."""
+    def annotated(self, found: Detections, objects: Sequence[Mapping[str, Any]], decoded: DetectionInput) -> bytes:
+        """Return the image as a PNG with `objects`, the first of those in `found`."""
         del found
-        image, scale = scaled(read_pixels(item.file, 3))  # (3, H, W)
-        return png(boxed(image, objects, scale))
+        image, scale = resize_for_display(read_pixels(decoded.file, 3))  # (3, H, W)
+        return png(draw_boxes(image, objects, scale))
 
-    def overlaps(self, found: Detections, about: Detections) -> Tensor:
-        """How far each object that was found, (M,), is where the one in `about` is: 0 to 1."""
-        return box_iou(found["boxes"], about["boxes"]).squeeze(1)
+    def overlaps(self, found: Detections, explained: Detections) -> Tensor:
+        """Return the overlap of each object in `found` with the one in `explained`: (M,), 0 to 1."""
+        return box_iou(found["boxes"], explained["boxes"]).squeeze(1)
 
-    def _occluded(self, batch: Tensor, about: Detections) -> Tensor:
-        """batch: (1, 3, S, S), about: one object -> (S, S), positive where covering takes from the score of it."""
+    def _occluded(self, batch: Tensor, explained: Detections) -> Tensor:
+        """Return the attributions, (S, S), positive where covering lowers the score of the one object in `explained`.
+
+        batch: (1, 3, S, S).
+        """
 
         def score(images: Tensor) -> Tensor:
-            likest = []
-            for one in self.network.detections(self.run(images)):
-                same = one["labels"] == about["labels"]
-                scores = self.overlaps(one, about) * one["scores"] * same
-                likest.append(torch.cat([scores, scores.new_zeros(1)]).amax())  # nothing may be left
-            return torch.stack(likest)  # (N,)
+            best = []
+            for found in self.network.detections(self.optimized_network(images)):
+                same = found["labels"] == explained["labels"]
+                scores = self.overlaps(found, explained) * found["scores"] * same
+                best.append(torch.cat([scores, scores.new_zeros(1)]).amax())  # nothing may be left
+            return torch.stack(best)  # (N,)
 
         stride = max(1, batch.shape[-1] // (self.card["serving"]["explain_steps"] + 1))
         weights = Occlusion(score).attribute(
             batch,
-            sliding_window_shapes=(3, 2 * stride, 2 * stride),  # half over the next one: smooth enough to look at
+            sliding_window_shapes=(3, 2 * stride, 2 * stride),  # half over the next one, for a smooth heatmap
             strides=(3, stride, stride),
             baselines=0,  # the mean colour
             perturbations_per_eval=self.card["serving"]["batch_size"],
         )
-        return weights[0, 0]  # alike in all channels, which are covered together
+        return weights[0, 0]  # equal in all channels, which are covered together

@@ -1,144 +1,204 @@
-"""Handlers whose answers come in steps, such as a picture that gets better or a text that gets longer.
+"""Handlers whose responses come in steps, such as an image that improves or a text that grows.
 
-TorchServe's continuous batching (model-config.yaml) hands over the same requests again and again, for as long as their
-replies say that there is more to come. New ones join at any step, and one whose client has gone is left out: that is
-how a worker learns of it. So long jobs go on side by side, a step each, and none blocks the others.
+TorchServe's continuous batching (model-config.yaml) passes the same requests again and again, for as long as their
+responses mark that there is more to come. New ones join at any step, and one whose client has disconnected is left
+out: that is how a worker learns of it. So long jobs advance side by side, a step each, and none blocks the others.
 
-Where there is none (offline evaluation, say) all steps are taken at once, and there is one reply.
+Without it (in offline evaluation, for example) all steps are taken at once, and there is one response.
 """
 
 import logging
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from handlers.base import NOT_FINITE, Item, TaskHandler, finite, head
+from handlers.base import NOT_FINITE, Input, TaskHandler, finite_outputs, set_response_head
 from handlers.errors import BadRequest
-from handlers.jobs import Part, Running, Work, over_grpc, streams
-from handlers.jsons import dumps
-from handlers.replies import Answer
-from handlers.row import Row
+from handlers.request import Request
+from handlers.response import Response
+from handlers.runtime.json_codec import dumps
 
 JSON, LINES = "application/json", "application/x-ndjson"
-GONE = Answer(b"", status=499)  # how a client that did not wait is counted; the code is nginx's
+CLIENT_GONE = Response(b"", status=499)  # counts a client that did not wait; nginx's code
+GRPC_STREAMS = "MARINA_GRPC_STREAMS"  # set for workers of a TorchServe that streams over gRPC
 
 logger = logging.getLogger(__name__)
 
 
-class StreamingHandler(TaskHandler[Item], Generic[Item, Work]):
-    """A subclass has `begin` and `step` in place of `collate` and `forward`; the rest is as in every handler.
+class Job(Protocol):
+    """The state of a request between two steps."""
 
-    With the option `stream` a reply is lines of JSON: what `step` has to tell, and at last what would have been the
-    whole reply. Its status is sent with the first step; a failure after that is the last line. `begin` and `step`
+    @property
+    def done(self) -> bool:
+        """True after the last step."""
+
+    @property
+    def output(self) -> Any:
+        """The input of `encode`, once the job is done."""
+
+
+JobType = TypeVar("JobType", bound=Job)
+
+
+@dataclass
+class RunningRequest(Generic[Input, JobType]):
+    """A request whose job was begun. `stream`: it is answered in lines; `since`: when it was begun, in seconds."""
+
+    request_id: str
+    trace_id: str
+    decoded: Input
+    job: JobType
+    stream: bool
+    steps: int = 0
+    since: float = field(default_factory=time.perf_counter)
+
+
+class ResponsePart(NamedTuple):
+    """The part of a response that is sent after this step; `last` is None for a response in one piece."""
+
+    response: Response
+    last: bool | None
+
+
+class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
+    """A subclass has `begin` and `step` instead of `collate` and `forward`; the rest is as in every handler.
+
+    With the option `stream` a response is lines of JSON: what each `step` returns, and at last what would have been the
+    whole response. Its status is sent with the first step; an error after that is the last line. `begin` and `step`
     switch gradients off by themselves if they need none.
     """
 
     @abstractmethod
-    def begin(self, item: Item) -> Work:
-        """The job of a request, before its first step."""
+    def begin(self, decoded: Input) -> JobType:
+        """Return the job of a request, before its first step."""
 
     @abstractmethod
-    def step(self, jobs: Sequence[Work]) -> Sequence[Mapping[str, Any] | None]:
-        """Take each job, wherever it is, one step further; what there is to tell of it, JSON-ready, to a client that
-        streams."""
+    def step(self, jobs: Sequence[JobType]) -> Sequence[Mapping[str, Any] | None]:
+        """Take each job one step further, whichever step it is at; return a JSON-ready line for each, which a client
+        that streams receives, or None.
+        """
 
     @abstractmethod
-    def first_input(self, item: Item) -> Tensor:
-        """(1, ...): what the network is given first; it is exported with it."""
+    def first_input(self, decoded: Input) -> Tensor:
+        """Return the network's first input, (1, ...); the network is exported with it."""
 
-    def content_type(self, item: Item) -> str:
-        """Of the reply, which is announced before there is one."""
-        del item
+    def content_type(self, decoded: Input) -> str:
+        """Return the content type of the response, which is sent before its content is known."""
+        del decoded
         return JSON
 
     def load(self, folder: Path, device: torch.device) -> None:
-        self._running: dict[str, Running[Item, Work]] = {}  # by TorchServe's id
+        """Load the model; no request is running yet."""
+        self._running: dict[str, RunningRequest[Input, JobType]] = {}  # by TorchServe's id
         super().load(folder, device)
 
     def warm_up_sizes(self) -> Sequence[int]:
+        """Return the batch sizes of the warm-up: one job takes all its steps."""
         return (1,)
 
-    def collate(self, items: list[Item]) -> Any:
-        return items
+    def collate(self, inputs: list[Input]) -> Any:
+        """Return the inputs as they are: jobs are of different sizes."""
+        return inputs
 
     def forward(self, batch: Any) -> Sequence[Any]:
-        """All steps of the items at once."""
+        """Take all steps of the inputs at once; return the jobs' outputs."""
         with torch.inference_mode(mode=False):
-            jobs = [self.begin(item) for item in batch]
+            jobs = [self.begin(decoded) for decoded in batch]
             while unfinished := [job for job in jobs if not job.done]:
                 self.step(unfinished)
         return [job.output for job in jobs]
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """TorchServe's call for each step: what there is to send to each row, in order."""
+        """Return the bodies to send after this step, in order: TorchServe's call for each step."""
         if not (context.model_yaml_config or {}).get("continuousBatching"):
             return super().handle(data, context)
-        rows = [Row.of(fields, context, i) for i, fields in enumerate(data)]
+        requests = [Request.from_batch(fields, context, i) for i, fields in enumerate(data)]
         try:
-            return self._advance(rows, context)
+            return self._advance(requests, context)
         except Exception:
-            self._running.clear()  # TorchServe gives up whatever was in the batch
-            logger.exception("failed requests: %s", ", ".join(row.trace_id for row in rows))
+            self._running.clear()  # TorchServe drops every request of the batch
+            logger.exception("failed requests: %s", ", ".join(request.trace_id for request in requests))
             raise
 
-    def _advance(self, rows: Sequence[Row], context: Any) -> list[bytes]:
-        self._forget_all_but({row.request_id for row in rows})
-        with self.meter.seconds("decode"):
-            refused = {i: answer for i, row in enumerate(rows) if (answer := self._refusal(row)) is not None}
-        running = {i: self._running[row.request_id] for i, row in enumerate(rows) if i not in refused}
-        with self.meter.seconds("forward"):
-            told = self.step([each.job for each in running.values()]) if running else ()
-        with self.meter.seconds("encode"):
-            parts = {i: self._part(each, line) for (i, each), line in zip(running.items(), told, strict=True)}
-        parts |= {i: Part(answer, None) for i, answer in refused.items()}
-        self.meter.count(answer for answer, last in parts.values() if last is not False)
+    def _advance(self, requests: Sequence[Request], context: Any) -> list[bytes]:
+        self._drop_all_but({request.request_id for request in requests})
+        with self.metrics.seconds("decode"):
+            ended = {i: response for i, one in enumerate(requests) if (response := self._start(one)) is not None}
+        running = {i: self._running[request.request_id] for i, request in enumerate(requests) if i not in ended}
+        with self.metrics.seconds("forward"):
+            lines = self.step([each.job for each in running.values()]) if running else ()
+        with self.metrics.seconds("encode"):
+            parts = {i: self._part(each, line) for (i, each), line in zip(running.items(), lines, strict=True)}
+        parts |= {i: ResponsePart(response, None) for i, response in ended.items()}
+        self.metrics.count(response for response, last in parts.values() if last is not False)
         context.stopping_criteria = {}
-        for i, (answer, last) in parts.items():
-            head(answer, context, i)
-            if over_grpc(rows[i]):
+        for i, (response, last) in parts.items():
+            set_response_head(response, context, i)
+            if over_grpc(requests[i]):
                 if last is False and not running[i].stream:
-                    del context.request_ids[i]  # what is not in the message stays in the batch
+                    del context.request_ids[i]  # a request that is not in the message stays in the batch
                 last = last is not False or not running[i].stream
             context.stopping_criteria[i] = lambda _, last=last: last
-        return [parts[i].answer.body for i in range(len(rows))]
+        return [parts[i].response.body for i in range(len(requests))]
 
-    def _forget_all_but(self, present: set[str]) -> None:
-        """TorchServe leaves out those whose client has gone."""
+    def _drop_all_but(self, present: set[str]) -> None:
+        """Drop the requests that TorchServe left out, because their clients have disconnected."""
         for request_id in self._running.keys() - present:
             gone = self._running.pop(request_id)
-            logger.info("the client of %s left after %d steps", gone.trace_id, gone.steps)
-            self.meter.count([GONE])
+            logger.info("the client of %s disconnected after %d steps", gone.trace_id, gone.steps)
+            self.metrics.count([CLIENT_GONE])
 
-    def _refusal(self, row: Row) -> Answer | None:
-        """None for a row that is under way; else the reply that ends it: to a bad one, or to one that asks why."""
-        if row.request_id in self._running:
+    def _start(self, request: Request) -> Response | None:
+        """Begin the job of a new request and return None, or return the response that ends it: a refusal, or an
+        explanation. None for a request that is running already.
+        """
+        if request.request_id in self._running:
             return None
         try:
-            item, stream = self.decode(row), streams(row)
-            if stream and self.content_type(item) != JSON:
-                raise BadRequest("stream", f"lines of JSON are no {self.content_type(item)}: ask for one of the two")
-        except BadRequest as fault:
-            return Answer.refusal(fault)
-        if row.wants_explanation:
-            return self._explained(item, row)
-        self._running[row.request_id] = Running(row.request_id, row.trace_id, item, self.begin(item), stream)
+            decoded, stream = self.decode(request), streams(request)
+            if stream and self.content_type(decoded) != JSON:
+                kind = self.content_type(decoded)
+                raise BadRequest("stream", f"lines of JSON are no {kind}: ask for one of the two")
+        except BadRequest as exc:
+            return Response.bad_request(exc)
+        if request.wants_explanation:
+            return self._explain_response(decoded, request)
+        job = self.begin(decoded)
+        self._running[request.request_id] = RunningRequest(request.request_id, request.trace_id, decoded, job, stream)
         return None
 
-    def _part(self, each: Running[Item, Work], line: Mapping[str, Any] | None) -> Part:
+    def _part(self, each: RunningRequest[Input, JobType], line: Mapping[str, Any] | None) -> ResponsePart:
         each.steps += 1
         lines = dumps(line) + b"\n" if each.stream and line is not None else b""
         if not each.job.done:
-            return Part(Answer(lines, LINES if each.stream else self.content_type(each.item)), last=False)
+            return ResponsePart(Response(lines, LINES if each.stream else self.content_type(each.decoded)), last=False)
         del self._running[each.request_id]
-        self.meter.add("request", time.perf_counter() - each.since)
+        self.metrics.add("request", time.perf_counter() - each.since)
         output = each.job.output
-        answer = self._encoded(output, each.item) if all(finite([output])) else NOT_FINITE
+        finite = all(finite_outputs([output]))
+        response = self._encode_response(output, each.decoded) if finite else NOT_FINITE
         if each.stream:
-            answer = replace(answer, body=lines + answer.body + b"\n", content_type=LINES)
-        return Part(answer, last=True if each.steps > 1 else None)
+            response = replace(response, body=lines + response.body + b"\n", content_type=LINES)
+        return ResponsePart(response, last=True if each.steps > 1 else None)
+
+
+def over_grpc(request: Request) -> bool:
+    """Return whether a request came over gRPC: its last part must be marked, or StreamPredictions kills the worker."""
+    return "host" not in request.headers
+
+
+def streams(request: Request) -> bool:
+    """Return whether the response comes in parts.
+
+    An unmodified TorchServe drops a request over gRPC after its first part (GRPCJob.isOpen returns whether it was
+    cancelled), so that nothing may be sent before the end; marina/serving/torchserve/patches.py corrects
+    that. Raises BadRequest if `stream` is neither true nor false.
+    """
+    return request.flag("stream") and (not over_grpc(request) or GRPC_STREAMS in os.environ)

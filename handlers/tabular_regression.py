@@ -1,33 +1,33 @@
-"""A row of numbers -> a number."""
+"""Tabular regression: rows of numbers -> a number each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from handlers import codecs
-from handlers.base import Reply, TaskHandler
-from handlers.codecs.table import TableCodec
+from handlers.base import ResponseLike, TaskHandler
+from handlers.codecs.tabular import TableCodec
 from handlers.errors import BadRequest
-from handlers.replies import NUMBER, STRING, array, schema
-from handlers.row import Row
+from handlers.request import Request
+from handlers.response import NUMBER, STRING, array, schema
+from handlers.runtime.integrated_gradients import integrated_gradients
 
 
 class TabularRegression(TaskHandler[list[float]]):
-    """An item is C numbers in the table's units. Explains by integrated gradients from the average row."""
+    """An input is C numbers in the table's units. Explains by integrated gradients from the average row."""
 
-    REQUEST: ClassVar[Mapping[str, Any]] = {
+    request_schema: ClassVar[Mapping[str, Any]] = {
         "application/json": {
             "schema": schema(
                 features={"oneOf": [array(NUMBER), {"type": "object", "additionalProperties": {"type": "number"}}]}
             )
         }
     }
-    REPLY: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, prediction=NUMBER)
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+    response_schema: ClassVar[Mapping[str, Any]] = schema(model=STRING, version=STRING, prediction=NUMBER)
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
         prediction=NUMBER,
@@ -37,34 +37,40 @@ class TabularRegression(TaskHandler[list[float]]):
     )
 
     def setup(self) -> None:
+        """Load the codec."""
         self.codec = codecs.load(TableCodec, self.folder)
 
-    def decode(self, row: Row) -> list[float]:
-        return self.codec.numbers(row.field("features"))
+    def decode(self, request: Request) -> list[float]:
+        """Return the numbers of the row."""
+        return self.codec.numbers(request.field("features"))
 
-    def collate(self, items: list[list[float]]) -> Tensor:
-        table = torch.from_numpy(np.array(items, dtype=np.float32))  # four times as fast as torch.tensor
-        return self.codec.standardize(table)  # (N, C), in standard deviations
+    def collate(self, inputs: list[list[float]]) -> Tensor:
+        """Return the rows in standard deviations, (N, C)."""
+        table = torch.from_numpy(np.array(inputs, dtype=np.float32))  # four times as fast as torch.tensor
+        return self.codec.standardize(table)
 
     def forward(self, batch: Tensor) -> Sequence[float]:
-        return cast("list[float]", self.run(batch).tolist())
+        """Return a standardized prediction for each row."""
+        return cast("list[float]", self.optimized_network(batch).tolist())
 
-    def encode(self, output: float, item: list[float]) -> Reply:  # noqa: ARG002 - the row itself is not repeated
+    def encode(self, output: float, decoded: list[float]) -> ResponseLike:  # noqa: ARG002 - the row is not repeated
+        """Return the prediction in the target's units."""
         return {"prediction": self._in_units(output)}
 
-    def explain(self, item: list[float], target: str | None) -> Reply:
+    def explain(self, decoded: list[float], target: str | None) -> ResponseLike:
+        """Return the weight of each column, in the target's units."""
         if target is not None:
             raise BadRequest("target", f"there is only one: {self.codec.target}")
-        row = self.collate([item]).to(self.device)  # (1, C)
+        row = self.collate([decoded]).to(self.device)  # (1, C)
         average = torch.zeros_like(row)
-        attributions, delta = IntegratedGradients(self.network).attribute(
-            row, baselines=average, n_steps=self.card["serving"]["explain_steps"], return_convergence_delta=True
+        attributions, delta = integrated_gradients(
+            self.network, row, average, steps=self.card["serving"]["explain_steps"]
         )
         weights = (attributions[0] * self.codec.target_std).tolist()  # in the target's units
         return {
             "prediction": self._in_units(float(self.network(row))),
             "baseline": self._in_units(float(self.network(average))),
-            "convergence_delta": float(delta) * self.codec.target_std,
+            "convergence_delta": delta * self.codec.target_std,
             "columns": [
                 {"column": column, "weight": round(weight, 6)}
                 for column, weight in zip(self.codec.columns, weights, strict=True)
@@ -72,4 +78,4 @@ class TabularRegression(TaskHandler[list[float]]):
         }
 
     def _in_units(self, output: float) -> float:
-        return round(self.codec.in_units(output), 6)
+        return round(self.codec.unstandardize_target(output), 6)

@@ -1,32 +1,36 @@
-"""Texts -> classes."""
+"""Text classification: a text -> its classes."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from handlers.base import Reply
-from handlers.classification import CLASS, ClassificationHandler, Item
-from handlers.codecs import reader
-from handlers.codecs.text import PAD
+from handlers import codecs
+from handlers.base import ResponseLike
+from handlers.classification import CLASS, ClassificationHandler, TopKInput
+from handlers.codecs.words import PAD, TextCodec
 from handlers.errors import BadRequest
-from handlers.replies import BOOLEAN, NUMBER, STRING, TEXT, array, schema
-from handlers.row import Row
-from handlers.words import Words
+from handlers.request import Request
+from handlers.response import BOOLEAN, NUMBER, STRING, TEXT, array, schema
+from handlers.runtime.integrated_gradients import integrated_gradients
+from handlers.text.text_request import TextInput
 
 
 class TextClassification(ClassificationHandler):
-    """Explains by integrated gradients of the embeddings, from padding to the words; what a network attends to stands
-    beside: it is how it reads, and no reason."""
+    """Explains by integrated gradients of the embeddings, from padding to the words.
 
-    REQUEST: ClassVar[Mapping[str, Any]] = TEXT
-    REPLY: ClassVar[Mapping[str, Any]] = schema(
+    Attention weights, where a network has any, are returned as well: they show how it reads, and are no attribution.
+    """
+
+    request_schema: ClassVar[Mapping[str, Any]] = TEXT
+    response_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING, version=STRING, predictions=array(CLASS), truncated=BOOLEAN, unknown=array(STRING)
     )
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
         target=CLASS,
@@ -36,45 +40,59 @@ class TextClassification(ClassificationHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.codec = reader.load(self.folder)
-        self.codec.words("热身")  # jieba reads its dictionary at the first cut: now, not at a user's request
+        self.codec = load_codec(self.folder)
+        self.codec.words("热身")  # jieba loads its dictionary at the first call: now, not at a client's request
 
-    def decode(self, row: Row) -> Item[Words]:
-        return Item.of(row, Words.of(row, self.codec))
+    def decode(self, request: Request) -> TopKInput[TextInput]:
+        return TopKInput.from_request(request, TextInput.from_request(request, self.codec))
 
-    def collate(self, items: list[Item[Words]]) -> Tensor:
-        rows = [self.codec.numbers(item.input.read) for item in items]
-        return pad_sequence(rows, batch_first=True, padding_value=PAD)
+    def collate(self, inputs: list[TopKInput[TextInput]]) -> Tensor:
+        sequences = [self.codec.numbers(decoded.value.tokens) for decoded in inputs]
+        return pad_sequence(sequences, batch_first=True, padding_value=PAD)
 
-    def encode(self, output: Tensor, item: Item[Words]) -> Reply:
-        reply = super().encode(output, item)
-        assert isinstance(reply, Mapping)
-        unknown = [word for word in dict.fromkeys(item.input.read) if not self.codec.knows(word)]
-        return {**reply, "truncated": item.input.truncated, "unknown": unknown}
+    def encode(self, output: Tensor, decoded: TopKInput[TextInput]) -> ResponseLike:
+        response = super().encode(output, decoded)
+        assert isinstance(response, Mapping)
+        unknown = [word for word in dict.fromkeys(decoded.value.tokens) if not self.codec.is_known(word)]
+        return {**response, "truncated": decoded.value.truncated, "unknown": unknown}
 
-    def attribute(self, item: Item[Words], batch: Tensor, target: int) -> Mapping[str, Any]:
-        words = item.input.read
+    def attribute(self, decoded: TopKInput[TextInput], batch: Tensor, target: int) -> Mapping[str, Any]:
+        words = decoded.value.tokens
         if not words:
             raise BadRequest("text", "no word is left to explain once links, names and stop words are taken out")
-        embedding, silence = self.network.embedding, torch.full_like(batch, PAD)
+        embedding, padding = self.network.embedding, torch.full_like(batch, PAD)
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward pass for an LSTM in eval mode
-            attributions = LayerIntegratedGradients(self.network, embedding).attribute(
+            attributions, _ = integrated_gradients(
+                self.network,
                 batch,
-                baselines=silence,
+                padding,
+                steps=self.card["serving"]["explain_steps"],
+                batch_size=self.card["serving"]["batch_size"],
                 target=target,
-                n_steps=self.card["serving"]["explain_steps"],
-                internal_batch_size=self.card["serving"]["batch_size"],
+                layer=embedding,
             )
-        weights = attributions[0].sum(dim=1).tolist()  # (T, D) -> a number a word
+        weights = attributions[0].sum(dim=1).tolist()  # (T, D) -> a number per word
         with torch.inference_mode():
-            output, unsaid = self.network(batch)[0, target], embedding(silence)
-            # captum's own delta would start from a text of no words; the path above starts from these words, unsaid.
-            hook = embedding.register_forward_hook(lambda *_: unsaid)
+            output, padding_embedding = self.network(batch)[0, target], embedding(padding)
+            # captum's own delta is that of a path from an empty text; this path starts from as many words of padding.
+            hook = embedding.register_forward_hook(lambda *_: padding_embedding)
             baseline = self.network(batch)[0, target]
             hook.remove()
             more = (
                 {"attention": self.network.attention(batch)[0].tolist()} if hasattr(self.network, "attention") else {}
             )
-        columns = {"word": words, "weight": weights, "known": list(map(self.codec.knows, words)), **more}
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return {"convergence_delta": sum(weights) - float(output - baseline), "words": rows}
+        columns = {"word": words, "weight": weights, "known": list(map(self.codec.is_known, words)), **more}
+        attributed = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return {"convergence_delta": sum(weights) - float(output - baseline), "words": attributed}
+
+
+def load_codec(folder: Path) -> TextCodec:
+    """Return the codec that training wrote into `folder`: a TextCodec of words, or a WordPieceCodec of BERT's tokens.
+
+    Both have `split`, `prepare_tokens`, `words`, `numbers` and `is_known`.
+    """
+    if "tokenizer" not in json.loads((folder / codecs.FILE).read_text(encoding="utf-8")):
+        return codecs.load(TextCodec, folder)
+    from handlers.codecs.wordpieces import WordPieceCodec  # needs the tokenizers library, which other models lack
+
+    return codecs.load(WordPieceCodec, folder)  # type: ignore[return-value]

@@ -1,28 +1,28 @@
-"""Videos -> classes."""
+"""Video classification: videos -> classes."""
 
 import base64
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from handlers import codecs
-from handlers.classification import CLASS, ClassificationHandler, Item
+from handlers.classification import CLASS, ClassificationHandler, TopKInput
 from handlers.codecs.video import Clip, VideoCodec, video_bytes
-from handlers.heatmap import heatmap
-from handlers.replies import BASE64, NUMBER, STRING, array, schema, upload
-from handlers.row import Row
-from handlers.sheets import sheet
+from handlers.request import Request
+from handlers.response import BASE64, NUMBER, STRING, array, schema, upload
+from handlers.runtime.integrated_gradients import integrated_gradients
+from handlers.vision.drawing import contact_sheet, heatmap
 
 
 class VideoClassification(ClassificationHandler):
     """Explains by integrated gradients (arXiv:1703.01365) from the same clip standing still, each pixel at its mean
-    over time: what they add up to is what motion says for the class. `frames` are counted as in the video."""
+    over time: the attributions add up to the contribution of motion to the class. `frames` are counted as in the video.
+    """
 
-    REQUEST: ClassVar[Mapping[str, Any]] = upload("video", "video/*", "image/gif")
-    EXPLANATION: ClassVar[Mapping[str, Any]] = schema(
+    request_schema: ClassVar[Mapping[str, Any]] = upload("video", "video/*", "image/gif")
+    explanation_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
         target=CLASS,
@@ -32,33 +32,37 @@ class VideoClassification(ClassificationHandler):
     )
 
     def setup(self) -> None:
+        """Load the label names and the codec."""
         super().setup()
         self.codec = codecs.load(VideoCodec, self.folder)
 
-    def decode(self, row: Row) -> Item[Clip]:
-        return Item.of(row, self.codec.clip(video_bytes(row.field("video"))))
+    def decode(self, request: Request) -> TopKInput[Clip]:
+        """Return the frames of the video that the network takes, with the request's options."""
+        return TopKInput.from_request(request, self.codec.clip(video_bytes(request.field("video"))))
 
-    def collate(self, items: list[Item[Clip]]) -> Tensor:
-        return self.codec.normalize(torch.stack([item.input.pixels for item in items]))  # (N, 3, T, S, S)
+    def collate(self, inputs: list[TopKInput[Clip]]) -> Tensor:
+        """Return the normalized clips, (N, 3, T, S, S)."""
+        return self.codec.normalize(torch.stack([decoded.value.pixels for decoded in inputs]))
 
-    def attribute(self, item: Item[Clip], batch: Tensor, target: int) -> Mapping[str, Any] | bytes:
-        attributions, delta = IntegratedGradients(self.network).attribute(
+    def attribute(self, decoded: TopKInput[Clip], batch: Tensor, target: int) -> Mapping[str, Any] | bytes:
+        """Return the heatmap and the weight of each frame for the class `target`."""
+        attributions, delta = integrated_gradients(
+            self.network,
             batch,
-            baselines=batch.mean(dim=2, keepdim=True).expand_as(batch),
+            batch.mean(dim=2, keepdim=True).expand_as(batch),
+            steps=self.card["serving"]["explain_steps"],
+            batch_size=self.card["serving"]["batch_size"],
             target=target,
-            n_steps=self.card["serving"]["explain_steps"],
-            internal_batch_size=self.card["serving"]["batch_size"],
-            return_convergence_delta=True,
         )
         weights = attributions[0].sum(dim=0).detach().cpu()  # channels summed: (T, S, S)
-        picture = heatmap(sheet(item.input.pixels.transpose(0, 1)), sheet(weights.unsqueeze(1))[0])
-        if item.as_png:
+        picture = heatmap(contact_sheet(decoded.value.pixels.transpose(0, 1)), contact_sheet(weights.unsqueeze(1))[0])
+        if decoded.as_png:
             return picture
         return {
-            "convergence_delta": float(delta),
+            "convergence_delta": delta,
             "frames": [
-                {"frame": place, "weight": round(weight, 6)}
-                for place, weight in zip(item.input.places, weights.sum(dim=(1, 2)).tolist(), strict=True)
+                {"frame": frame, "weight": round(weight, 6)}
+                for frame, weight in zip(decoded.value.places, weights.sum(dim=(1, 2)).tolist(), strict=True)
             ],
             "heatmap": base64.b64encode(picture).decode(),
         }

@@ -11,12 +11,16 @@ NOT_MODELS = {"__init__", "card"}
 
 
 def names() -> list[str]:
-    """The names of all models, sorted."""
+    """Return the names of all models, sorted."""
     return sorted(file.stem for file in Path(__file__).parent.glob("*.py") if file.stem not in NOT_MODELS)
 
 
 def find(name: str) -> Card:
-    """The card of the model called `name`; raises LookupError, with the names there are, if there is none."""
+    """Return the card of the model called `name`. Raises LookupError, which lists all names, if there is none.
+
+    >>> find("resnet18").task
+    'image_classification'
+    """
     if name not in names():
         raise LookupError(f"no model {name!r}; there are: {', '.join(names())}")
     card = import_module(f"models.{name}").CARD

@@ -6,7 +6,7 @@ from models.card import Card, Recipe, Serving
 
 
 def conv(in_channels: int, channels: int, stride: int = 1) -> nn.Sequential:
-    """3x3, batch normalisation in the place of local response normalisation, ReLU."""
+    """3x3, batch normalization instead of local response normalization, ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(channels),
@@ -54,4 +54,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="no published figure for this form; 57.1 % top-1 on ImageNet in the paper's",
     source="Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks",
+    training_seconds=38,
 )

@@ -1,4 +1,4 @@
-"""BERT: what a word means is what its neighbours leave for it. Learns from texts alone; others begin with it."""
+"""BERT: a bidirectional encoder, pretrained on unlabelled texts; bert_classifier starts from its weights."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from models.parts.bert import Encoder
 
 
 class BERT(nn.Module):
-    """A small encoder with BERT's two questions: which word was here, and does this sentence follow that one?"""
+    """A small encoder with BERT's two objectives: masked tokens and next sentence."""
 
     def __init__(
         self, vocabulary_size: int, separator: int, width: int = 256, heads: int = 4, layers: int = 3, near: int = 5
     ) -> None:
         super().__init__()
-        # No dropout: other words are left out each time, and there is more to learn than there is time for.
+        # No dropout: different words are masked each time, and training is too short to overfit.
         self.features = Encoder(vocabulary_size, separator, width, heads, layers, 256, near, dropout=0.0)
         self.transform = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
@@ -23,15 +23,15 @@ class BERT(nn.Module):
         self.pooler, self.follows = nn.Linear(width, width), nn.Linear(width, 1)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(N, T) -> (N, T, V): logits of the token that stands, or stood, at each place."""
+        """(N, T) -> (N, T, V): logits of the token at each position, masked or not."""
         return self.words(self.features(ids))
 
     def words(self, states: Tensor) -> Tensor:
-        """(..., D) -> (..., V): a token is scored by its own embedding."""
+        """Score each token by its own embedding: (..., D) -> (..., V)."""
         return linear(self.norm(gelu(self.transform(states))), self.features.embeddings.words.weight, self.bias)
 
     def next_sentence(self, states: Tensor) -> Tensor:
-        """(N, T, D) -> (N,): the logit of the second sentence following the first, by <CLS>."""
+        """Return the logit, (N,), of the second sentence following the first, from the state of <CLS>: (N, T, D)."""
         return self.follows(self.pooler(states[:, 0]).tanh()).squeeze(1)
 
 
@@ -46,4 +46,5 @@ CARD = Card(
     floor={"top5": 0.35},
     anchor="no published figure for these reviews",
     source="Devlin et al., arXiv:1810.04805; whole words are masked: Cui et al., arXiv:1906.08101",
+    training_seconds=701,
 )

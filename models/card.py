@@ -1,12 +1,13 @@
-"""What a model says of itself: the CARD at the end of every file in models/."""
+"""The card of a model: everything about it but its network, as CARD at the end of every file in models/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import nn
+if TYPE_CHECKING:  # torch takes seconds to import, and the command line needs names only
+    from torch import nn
 
-# Metrics of which less is better; all others are better when larger.
+# Metrics for which lower is better; for all others higher is.
 LOWER_IS_BETTER = frozenset(
     {
         "rmse",
@@ -26,17 +27,17 @@ LOWER_IS_BETTER = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the network gets its weights.
+    """Hyperparameters of training.
 
-    `schedule` moves the learning rate over the whole run; `augment` names training-time transforms in the order
-    they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
-    Of texts, `teacher` is the share of each target that training/teacher.py has in place of the label.
-    With `precision` bf16 (autocast; the weights stay fp32) hardware that lacks it trains in fp32. With no epochs the
-    weights stay those of `pretrained`.
+    `schedule` sets the learning rate over the whole run; `augment` names training-time transforms in the order in
+    which they are applied; `patience` is early stopping: that many epochs without a better validation loss end the run.
+    For texts, `teacher` is the share of each target that the teacher model predicts, the rest being the label
+    (marina/training/tasks/text_classification/teacher.py). With `precision` bf16 (autocast; the weights stay fp32)
+    hardware without bfloat16 trains in fp32. With zero epochs the weights stay those of `pretrained`.
 
-    `pretrained` names a file of training/pretrained/: the network's `features` start there, are left alone for
-    `frozen_epochs`, and then learn at `backbone_lr` times `lr`, but for the first `kept_layers`, which never do: their
-    maps are the largest, and edges are edges.
+    `pretrained` names weights of marina/training/pretrained/: the network's `features` start with them, are frozen for
+    `frozen_epochs`, and then learn at `backbone_lr` times `lr`, except the first `kept_layers`, which stay frozen:
+    their maps are the largest, and edges look the same in all images.
     """
 
     epochs: int
@@ -59,12 +60,13 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """How the archive runs on TorchServe; `archive/build.py` writes most of it into model-config.yaml.
+    """Options of the archive on TorchServe; `marina/packaging/build.py` writes most into model-config.yaml.
 
-    `max_batch_delay` is in milliseconds, the timeouts in seconds. A delay of 1 makes TorchServe take whatever queued
-    up while the worker was busy; 0 would mean its default of 100. `threads` caps torch's threads in each worker, for
-    it takes every core otherwise. `explain_steps` bounds what one explanation may cost. `continuous_batching` is for
-    handlers whose answers come in steps (handlers/streaming.py): the timeout is then that of a step, or of a silence.
+    `max_batch_delay` is in milliseconds, the timeouts in seconds. With a delay of 1 TorchServe takes the requests that
+    queued up while the worker was busy; 0 would mean its default of 100. `threads` limits torch's threads in each
+    worker, which otherwise uses every core. `explain_steps` limits the cost of one explanation. `continuous_batching`
+    is for handlers with streamed responses (handlers/streaming.py): the timeout is then that of one step, or of the
+    time without a response.
     """
 
     batch_size: int = 8
@@ -82,18 +84,21 @@ class Serving:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Everything about a model that is not its network.
+    """Everything about a model but its network.
 
-    `network` is built as `network(**arguments)`, the arguments being what the data decides (the number of classes,
-    of columns, of words); they are kept in card.json. `input` holds the arguments of the task's codec. `data` names
-    a file of training/data/. `floor` holds the metrics without which `make archive` refuses the model; `starter`
-    puts it among those that plain `make archive` and `make serve` handle. `not_exported` says why a network stays in
-    PyTorch; where it is empty, it leaves in every format of archive/export.py.
+    `network` is built as `network(**arguments)`; the arguments depend on the data (number of classes, columns, words)
+    and are recorded in card.json. `input` holds the arguments of the task's codec. `data` names the default data set
+    of marina/training/data/. `floor` holds the metrics below which `make archive` rejects the model; `starter` adds it
+    to the models of plain `make archive` and `make serve`. `not_exported` is the reason why a network has no export;
+    where it is empty, it is exported to every format of marina/packaging/export.py. `warm_start` names the models
+    whose weights (version 1.0) this training begins with: they are trained first. `training_seconds` is the time that
+    training took on two cores with bfloat16. Models are trained longest first; this is the estimate until the model
+    has been trained on this machine.
     """
 
     name: str
     task: str
-    network: type[nn.Module]
+    network: "type[nn.Module]"
     data: str
     recipe: Recipe
     floor: Mapping[str, float]
@@ -103,9 +108,11 @@ class Card:
     serving: Serving = Serving()
     starter: bool = False
     not_exported: str = ""
+    warm_start: tuple[str, ...] = ()
+    training_seconds: float = 0.0
 
     def below_floor(self, metrics: Mapping[str, float]) -> list[str]:
-        """One line for each floor that `metrics` does not reach; an empty list is a pass."""
+        """Return a line for each floor that `metrics` does not reach; an empty list is a pass."""
         return [
             f"{name} is {metrics.get(name)}, its floor is {bound}"
             for name, bound in self.floor.items()

@@ -1,4 +1,4 @@
-"""CTPN: finds text as a sequence of narrow proposals, 16 pixels wide, whose heights and offsets it regresses."""
+"""CTPN: detects text as sequences of narrow proposals, 16 pixels wide, with regressed heights and offsets."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from models.card import Card, Recipe, Serving
 from models.parts.bilstm import BiLSTM
 
-PAD = 0  # of pixels: those of a page are above it
-NEVER = -1e4  # a logit whose probability is 0
-ANCHORS = 10  # a cell, of heights 11 to 283 pixels (handlers/proposals.py)
-RARE = -4.0  # the logit that scores begin with: text is in few cells
+PAD = 0  # padding; a page's own pixels are above it
+NEVER = -1e4  # logit with probability 0
+ANCHORS = 10  # per cell, with heights of 11 to 283 pixels (handlers/documents/text_proposals.py)
+RARE = -4.0  # initial logit of scores: few cells contain text
 
 
 class CTPN(nn.Module):
@@ -17,7 +17,7 @@ class CTPN(nn.Module):
 
     For each anchor of each cell: the logit of text, the offset of its centre and the logarithm of its height (both
     relative to the anchor's height), and the offset of the line's nearer end (relative to 16 pixels). Pages of
-    differing sizes share a batch: padding is kept at zero, and never is text.
+    different sizes share a batch: padding is kept at zero, and is never text.
     """
 
     def __init__(self, channels: int = 16, hidden_size: int = 64) -> None:
@@ -73,4 +73,5 @@ CARD = Card(
     floor={"f1": 0.85},
     anchor="F 0.88 on ICDAR 2013, with VGG16 pretrained on ImageNet",
     source="Tian et al., arXiv:1609.03605, features a quarter as wide; scores by focal loss (arXiv:1708.02002)",
+    training_seconds=91,
 )

@@ -1,5 +1,4 @@
-"""DCGAN: a generator of transposed convolutions, told which class to make, and the discriminator that it learns to
-deceive."""
+"""DCGAN: a class-conditional generator of transposed convolutions, and its discriminator."""
 
 from torch import Tensor, nn
 
@@ -7,8 +6,9 @@ from models.card import Card, Recipe, Serving
 
 
 class Discriminator(nn.Module):
-    """(N, C, S, S) -> (N, 1 + num_classes): a logit, positive for pictures that are taken to be real, and one for each
-    class that they may show."""
+    """(N, C, S, S) -> (N, 1 + num_classes): a logit, positive for images classified as real, and a logit
+    for each class.
+    """
 
     def __init__(self, size: int, channels: int, num_classes: int, width: int) -> None:
         super().__init__()
@@ -27,8 +27,9 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """(N, latent + num_classes) -> (N, C, S, S) in -1..1: numbers of the standard normal distribution, then a one for
-    the class among zeros; S is a multiple of 4."""
+    """(N, latent + num_classes) -> (N, C, S, S) in -1..1: standard normal numbers, then the one-hot class; S is a
+    multiple of 4.
+    """
 
     def __init__(
         self, size: int = 28, channels: int = 1, latent: int = 100, num_classes: int = 10, width: int = 32
@@ -52,7 +53,7 @@ class Generator(nn.Module):
         return self.layers(z[:, :, None, None])
 
     def discriminator(self) -> Discriminator:
-        """A new opponent; nothing of it is served."""
+        """Return a new discriminator; it is used in training only."""
         channels, size, _ = self.shape
         return Discriminator(size, channels, self.num_classes, self.width)
 
@@ -68,4 +69,5 @@ CARD = Card(
     floor={"confident": 0.80, "classes": 10},
     anchor="no published figure for 5,000 digits",
     source="Radford et al., arXiv:1511.06434, in a 28x28 form; classes as in Odena et al., arXiv:1610.09585",
+    training_seconds=80,
 )

@@ -1,4 +1,4 @@
-"""Faster R-CNN: one network proposes where objects may be, a second looks at each proposal and says what it is."""
+"""Faster R-CNN: a region proposal network, and a second stage that classifies each proposal."""
 
 import torch
 from torch import Tensor
@@ -11,14 +11,16 @@ from models.parts.two_stage import TwoStage
 
 
 class FasterRCNN(TwoStage):
-    """`forward` ends with what is said of each proposal; NMS, which takes no weights, is left to `detections`.
+    """`forward` ends with the outputs of each proposal; NMS, which has no weights, is done in `detections`.
 
-    Its convolutions do not fold, for the same reason that it is not exported.
+    Its convolutions are not folded, for the same reason that it is not exported.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         sizes, features, proposals = self.proposed(images)
-        boxes = [pad(some, (0, 0, 0, self.PROPOSALS - len(some))) for some in proposals]  # of no size, where it lacks
+        boxes = [
+            pad(some, (0, 0, 0, self.PROPOSALS - len(some))) for some in proposals
+        ]  # missing proposals have size zero
         pooled = self.roi_heads.box_head(self.roi_heads.box_roi_pool(features, boxes, sizes))
         parts = [torch.cat(boxes), *self.roi_heads.box_predictor(pooled)]  # box, logits, offsets for each class
         return torch.cat(parts, dim=1).view(len(boxes), self.PROPOSALS, -1)  # (N, PROPOSALS, 4 + 5 * classes)
@@ -56,4 +58,5 @@ CARD = Card(
     not_exported="how many proposals are left of thousands depends on what is in the image",
     anchor="VOC07 mAP 79.5 (R50-FPN, mmdetection)",
     source="Ren et al., arXiv:1506.01497; feature pyramid: arXiv:1612.03144; RoI align: arXiv:1703.06870",
+    training_seconds=242,
 )

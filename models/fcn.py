@@ -1,4 +1,4 @@
-"""FCN: a fully convolutional network scores every place of three maps, coarse to fine, and adds the scores up."""
+"""FCN: a fully convolutional network that scores three maps, coarse to fine, and adds up the scores."""
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ from models.parts.segmentation import Segmenter
 
 class FCN(Segmenter):
     """1x1 "score" layers on maps of strides 8, 16 and 32; transposed convolutions that begin as bilinear interpolation
-    double the coarser scores, onto which the finer ones are added. `stride` says which sum is the answer: 32 (FCN-32s,
-    the coarsest scores alone), 16 (FCN-16s) or 8 (FCN-8s). All three have the same weights, so that a trained network
-    answers at any of them. Images of 128 pixels are enlarged to 256: strokes of 3 to 6 pixels are finer than 8.
+    double the coarser scores, to which the finer ones are added. `stride` selects the output: 32 (FCN-32s, the coarsest
+    scores alone), 16 (FCN-16s) or 8 (FCN-8s). All three have the same weights, so that a trained network can be run at
+    any of them. Images of 128 pixels are enlarged to 256: strokes of 3 to 6 pixels are finer than stride 8.
     """
 
     STRIDES = (32, 16, 8)
@@ -31,7 +31,7 @@ class FCN(Segmenter):
         self.doublings = nn.ModuleList(doubling(num_classes) for _ in self.STRIDES[1:])
 
     def scores(self, images: Tensor) -> dict[int, Tensor]:
-        """S is a multiple of 32."""
+        """Return the scores by stride; S is a multiple of 32."""
         maps = self.features(images)[:0:-1]  # (N, 192, S/32, S/32), (N, 112, S/16, S/16), (N, 40, S/8, S/8)
         coarse, *finer = (score(seen(one)) for score, seen, one in zip(self.score, self.seen, maps, strict=True))
         found = {32: coarse}
@@ -42,7 +42,7 @@ class FCN(Segmenter):
 
 
 def doubling(channels: int) -> nn.ConvTranspose2d:
-    """(N, C, H, W) -> (N, C, 2H, 2W): bilinear interpolation of each channel, until it learns better."""
+    """Return a layer (N, C, H, W) -> (N, C, 2H, 2W), initialized as bilinear interpolation of each channel."""
     layer = nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1, bias=False)
     tent = torch.tensor([0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():
@@ -72,4 +72,5 @@ CARD = Card(
     floor={"miou": 0.75, "gain_over_32s": 0.0},
     anchor="mIoU 63.6 (32s), 65.0 (16s), 65.5 (8s) on VOC11's validation part, VGG-16 pretrained",
     source="Long et al., arXiv:1411.4038, all three outputs trained at once; ImageNet weights: Apache-2.0",
+    training_seconds=453,
 )

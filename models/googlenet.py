@@ -41,4 +41,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="no published figure for this form; 69.8 % top-1 on ImageNet, torchvision",
     source="Szegedy et al., arXiv:1409.4842, with batch normalisation, without the auxiliary classifiers",
+    training_seconds=48,
 )

@@ -35,4 +35,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="no published figure for this form; 77.3 % top-1 on ImageNet (Inception v3), torchvision",
     source="Szegedy et al., arXiv:1409.4842, in the form of the course",
+    training_seconds=19,
 )

@@ -1,4 +1,4 @@
-"""Mask R-CNN: Faster R-CNN, and a third head that says for each box it found which pixels are the object's."""
+"""Mask R-CNN: Faster R-CNN, and a third head that predicts a mask for each detected box."""
 
 import torch
 from torch import Tensor
@@ -12,16 +12,21 @@ from models.parts.two_stage import TwoStage
 
 
 class MaskRCNN(TwoStage):
-    """The stages are torchvision's, which learn and answer with masks as soon as `roi_heads` has a mask head.
+    """torchvision's stages, which learn and predict masks as soon as `roi_heads` has a mask head.
 
-    Masks are looked at for the boxes that are left after NMS, so that belongs to `forward` here.
+    Masks are predicted for the boxes that remain after NMS, so NMS is part of `forward` here.
     """
 
-    FOUND, LEAST = 32, 0.01  # objects an image at most, and the score below which nothing is worth a mask
-    MASK_POOL = 14  # cells of a box, squared, that the mask head looks at; it answers with twice as many
-    MASK_CANONICAL = 2.0  # outlines are thin: all but the largest boxes are cut out of the finest map
+    FOUND, LEAST = 32, 0.01  # objects per image at most, and the lowest score of an object with a mask
+    MASK_POOL = 14  # the mask head's input has 14 x 14 cells per box, its output twice as many a side
+    MASK_CANONICAL = 2.0  # outlines are thin: all but the largest boxes are pooled from the finest map
     MASK_WIDTHS = (48, 48)
-    WIDTHS = (32, 64, 96, 128)  # of a trunk of its own: ImageNet's fine maps, kept as they are, know no strokes
+    WIDTHS = (
+        32,
+        64,
+        96,
+        128,
+    )  # of a backbone trained from scratch: ImageNet's frozen fine maps don't represent strokes
 
     def __init__(self, num_classes: int = 80, size: int = 128) -> None:
         super().__init__(num_classes, size, Trunk(self.WIDTHS))
@@ -55,7 +60,7 @@ class MaskRCNN(TwoStage):
         return found
 
     def _packed(self, found: dict[str, Tensor]) -> Tensor:
-        """A row for each object, best first: box, score, label from 0, cells; where objects lack, rows of zeros."""
+        """Pack each object into a row, best first: box, score, label from 0, cells; the rest are rows of zeros."""
         parts = [found["boxes"], found["scores"].unsqueeze(1), found["labels"].unsqueeze(1) - 1]
         rows = torch.cat([*(part.float() for part in parts), found["masks"].float().flatten(1)], dim=1)
         return pad(rows, (0, 0, 0, self.FOUND - len(rows)))
@@ -73,4 +78,5 @@ CARD = Card(
     not_exported="how many proposals are left of thousands depends on what is in the image",
     anchor="mask AP 34.6 on COCO val2017 (R50-FPN, torchvision)",
     source="He et al., arXiv:1703.06870, on the stages of models/parts/two_stage.py",
+    training_seconds=318,
 )

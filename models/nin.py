@@ -1,4 +1,4 @@
-"""Network in network: 1x1 convolutions after each larger one, and a global pool in place of linear layers."""
+"""Network in network: 1x1 convolutions after each larger one, and global pooling instead of linear layers."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from models.card import Card, Recipe, Serving
 
 
 def mlpconv(in_channels: int, channels: int, kernel_size: int, reduced: int, out_channels: int) -> nn.Sequential:
-    """A convolution, then a perceptron of two layers that slides over its output: 1x1 convolutions."""
+    """Return a convolution, then two 1x1 convolutions: a two-layer perceptron at every position."""
     layers: list[nn.Module] = []
     for from_channels, to_channels, size in (
         (in_channels, channels, kernel_size),
@@ -52,4 +52,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="89.6 % on CIFAR-10 without augmentation, in the paper",
     source="Lin et al., arXiv:1312.4400, with batch normalisation",
+    training_seconds=66,
 )

@@ -1,4 +1,4 @@
-"""A recurrent language model: what has been read so far, and which token comes next."""
+"""A recurrent language model: predicts the next token from all tokens before it."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GR
 
 
 class SameUnits(nn.Module):
-    """Dropout of the same units at every step."""
+    """Dropout of the same units at every step (variational dropout)."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -39,14 +39,14 @@ class RNNLM(nn.Module):
         hidden_size: int = 640,
         embedding_dim: int = 256,
         tied: bool = True,
-        dropout: tuple[float, float] = (0.2, 0.4),  # of what is read; of what is remembered
+        dropout: tuple[float, float] = (0.2, 0.4),  # of inputs; of hidden states
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim, padding_idx=PAD)
         between = dropout[1] if layers > 1 else 0.0
         self.rnn = CELLS[cell](embedding_dim, hidden_size, layers, batch_first=True, dropout=between)
         self.read_dropout, self.remembered_dropout = map(SameUnits, dropout)
-        self.project = nn.Linear(hidden_size, embedding_dim)  # the embeddings are smaller than what is remembered
+        self.project = nn.Linear(hidden_size, embedding_dim)  # embeddings are smaller than hidden states
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         self.scores = None if tied else nn.Parameter(torch.randn(vocabulary_size, embedding_dim) * embedding_dim**-0.5)
 
@@ -55,9 +55,9 @@ class RNNLM(nn.Module):
         return self.read(ids, None)[0]
 
     def read(self, ids: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Go on reading from `state`, None at the beginning: logits (N, T, V), and the state after the last token.
+        """Continue from `state`, None at the beginning: logits (N, T, V), and the state after the last token.
 
-        A state is (N, S, L, H): S is 2 for an LSTM, which has a memory beside what it says, else 1; L layers.
+        A state is (N, S, L, H) with L layers; S is 2 for an LSTM (hidden and cell state), otherwise 1.
         """
         words = self.read_dropout(self.embedding(ids))  # (N, T, D)
         states, last = self.rnn(words, None if state is None else self._parts(state))  # (N, T, H)
@@ -83,4 +83,5 @@ CARD = Card(
     floor={"below_ngram": 0.25},
     anchor="no published figure for these reviews",
     source="Mikolov et al. 2010; Hochreiter and Schmidhuber 1997; Zaremba et al., arXiv:1409.2329",
+    training_seconds=760,
 )

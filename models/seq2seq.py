@@ -1,4 +1,4 @@
-"""seq2seq: a recurrent encoder reads a sentence, a recurrent decoder writes its translation and looks back at it."""
+"""seq2seq: a recurrent encoder of the source, and a recurrent decoder with attention to it."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from models.parts.text import PAD, mask_of, masked_mean, reverse_words
 
 
 class Additive(nn.Module):
-    """v^T tanh(W s + U h): Bahdanau et al., arXiv:1409.0473."""
+    """Additive attention, v^T tanh(W s + U h): Bahdanau et al., arXiv:1409.0473."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Additive(nn.Module):
 
 
 class DotProduct(nn.Module):
-    """s^T W h: Luong et al., arXiv:1508.04025."""
+    """Multiplicative attention, s^T W h: Luong et al., arXiv:1508.04025."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ ATTENTIONS = {"additive": Additive, "dot": DotProduct}
 
 
 class Seq2Seq(nn.Module):
-    """Two GRUs read in either direction, one writes; what it says is mixed with what it looks at (Luong et al.)."""
+    """Two GRUs encode in either direction, one decodes, its state combined with the attended source (Luong et al.)."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Seq2Seq(nn.Module):
         return self.write(states, memory, mask)[0]
 
     def begin(self, source: Tensor) -> list[Tensor]:
-        """(N, S) -> its mask, what is remembered of it (N, S, D), and the decoder's first state (N, D)."""
+        """Encode sources (N, S): their mask, their states (N, S, D), and the decoder's first state (N, D)."""
         mask = mask_of(source)
         words = self.dropout(self.embedding(source))
         ahead, _ = self.ahead(words)
@@ -75,15 +75,14 @@ class Seq2Seq(nn.Module):
         return [mask, memory, self.first(masked_mean(memory, mask)).tanh()]
 
     def step(self, tokens: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """The last tokens (N,) -> logits of the next (N, V), what to know after it, and how much each token of the
-        source was looked at, (N, S)."""
+        """Decode one token: the last tokens (N,) -> logits of the next (N, V), the next state, and attention (N, S)."""
         mask, memory, hidden = state
         states, after = self.decoder(self.embedding(tokens[:, None]), hidden.unsqueeze(0).contiguous())
         logits, weights = self.write(states, memory, mask)
         return logits[:, 0], [mask, memory, after[0]], weights[:, 0]
 
     def write(self, states: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, T, D) -> logits (N, T, V), and the weights of the source's tokens (N, T, S)."""
+        """Return the logits (N, T, V) of states (N, T, D), and their attention to the source (N, T, S)."""
         scores = self.attention(states, memory).masked_fill(~mask[:, None], float("-inf"))
         weights = scores.softmax(dim=2)
         mixed = self.mix(torch.cat([states, weights @ memory], dim=2)).tanh()
@@ -101,4 +100,5 @@ CARD = Card(
     floor={"bleu_phrases": 60.0},
     anchor="BLEU 26.75 on WMT 2014 English-French (Bahdanau et al.)",
     source="Sutskever et al., arXiv:1409.3215; Bahdanau et al., arXiv:1409.0473",
+    training_seconds=112,
 )

@@ -1,4 +1,4 @@
-"""SSD: one pass says for thousands of default boxes, on maps of several scales, what is in each and how to move it."""
+"""SSD: one pass predicts class and offsets of thousands of default boxes on maps of several scales."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from models.parts.detection import Detections, Detector, Target
 
 
 class SSD(Detector):
-    """A 3x3 convolution on each of three maps predicts 4 offsets and the classes, background first, of 6 boxes a place.
+    """A 3x3 convolution on each of three maps predicts 4 offsets and the classes, background first, of 6 boxes per
+    position.
 
     For S = 128 that makes 6 * (16 * 16 + 8 * 8 + 4 * 4) = 2,016 boxes, 18 to 100 pixels large.
     """
@@ -73,4 +74,5 @@ CARD = Card(
     floor={"map_50": 0.80},
     anchor="mAP 74.3 (SSD300) to 77.2 (with more augmentation) on VOC07 test, VGG-16 pretrained",
     source="Liu et al., arXiv:1512.02325, with a small trunk for 128x128 images",
+    training_seconds=78,
 )

@@ -1,16 +1,16 @@
-"""Gatys' style transfer: the convolutions of VGG16, which a picture is made to please."""
+"""Gatys' style transfer: the convolutions of VGG16, whose features define the loss of an image."""
 
 from torch import Tensor, cat, nn
 
 from models.card import Card, Recipe, Serving
 
-BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512,))  # of VGG16; what follows costs more and shows little here
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512,))  # of VGG16; later layers cost more and change little here
 
 
 class Features(nn.Module):
-    """(N, 3, H, W) -> (N, D): the maps that style and content are told by, flattened, one after the other.
+    """(N, 3, H, W) -> (N, D): the maps that define style and content, flattened and concatenated.
 
-    Pools take the average, not the maximum: so gradients reach every pixel.
+    Pooling takes the average, not the maximum, so that gradients reach every pixel.
     """
 
     STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
@@ -39,7 +39,7 @@ class Features(nn.Module):
         return cat(maps, dim=1)
 
     def split(self, features: Tensor, height: int, width: int) -> dict[str, Tensor]:
-        """What `forward` made of (N, 3, height, width), by layer: (N, C, pixels of the layer)."""
+        """Split the output of `forward` for (N, 3, height, width) by layer: (N, C, pixels of the layer)."""
         found, start = {}, 0
         for name, channels in self.widths.items():
             if name.endswith("_1") and name != "conv1_1":
@@ -57,9 +57,10 @@ CARD = Card(
     network=Features,
     data="styles",
     input={"size": 128, "channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    recipe=Recipe(epochs=0, batch_size=1, lr=0.0, pretrained="hed_vgg16"),  # the weights are as they were published
+    recipe=Recipe(epochs=0, batch_size=1, lr=0.0, pretrained="hed_vgg16"),  # the published weights, unchanged
     serving=Serving(batch_size=8, continuous_batching=True, response_timeout=120),
     floor={"style_gain": 0.99, "content_error": 0.75},
     anchor="no published figure: Gatys et al. show pictures",
     source="Gatys et al., arXiv:1508.06576, on the VGG16 that Xie & Tu (arXiv:1504.06375) tuned to find edges",
+    training_seconds=0,
 )

@@ -1,4 +1,4 @@
-"""A bidirectional LSTM whose words are weighed by how telling each is."""
+"""A bidirectional LSTM with attention: words are weighted by their relevance."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from models.parts.text import PAD, BiLSTM, mask_of
 
 
 class TextAttention(nn.Module):
-    """Embeddings, a bidirectional LSTM, the sum of its states by their attention, linear."""
+    """Embeddings, a bidirectional LSTM, the sum of its states weighted by attention, linear."""
 
     def __init__(
         self, vocabulary_size: int, num_classes: int = 2, embedding_dim: int = 128, hidden_size: int = 96
@@ -25,7 +25,7 @@ class TextAttention(nn.Module):
         return self.classifier(self.dropout(read.tanh()))  # (N, num_classes)
 
     def attention(self, ids: Tensor) -> Tensor:
-        """What each word weighs, (N, T); the weights of a text add up to 1."""
+        """Return the weight of each word, (N, T); the weights of a text add up to 1."""
         return self.attend(self.states(ids), ids)
 
     def states(self, ids: Tensor) -> Tensor:
@@ -33,6 +33,7 @@ class TextAttention(nn.Module):
         return self.lstm(self.dropout(self.embedding(ids)), mask_of(ids))
 
     def attend(self, states: Tensor, ids: Tensor) -> Tensor:
+        """Return the weights, (N, T), of states (N, T, 2H)."""
         scores = self.score(states.tanh()).squeeze(2)  # (N, T)
         return scores.masked_fill(ids == PAD, float("-inf")).softmax(dim=1)
 
@@ -43,10 +44,11 @@ CARD = Card(
     network=TextAttention,
     data="reviews",
     input={"max_words": 100, "max_characters": 10_000},
-    # The reviews were labelled as wholes and cut into sentences, many of which say the opposite: smoothing helps.
+    # Whole reviews were labelled, then split into sentences, many of which express the opposite: smoothing helps.
     recipe=Recipe(epochs=4, batch_size=64, lr=2e-3, weight_decay=1e-2, label_smoothing=0.1, patience=2),
     serving=Serving(batch_size=16),
     floor={"accuracy": 0.82},
     anchor="93-94 % on microblogs",
     source="Zhou et al. 2016, Attention-based bidirectional LSTM networks for relation classification",
+    training_seconds=28,
 )

@@ -1,4 +1,4 @@
-"""The Transformer: an encoder that reads a sentence, and a decoder that writes its translation."""
+"""The Transformer: an encoder of the source and a decoder of its translation."""
 
 import math
 
@@ -13,7 +13,7 @@ LONGEST = 512  # tokens that have a position
 
 
 class Transformer(nn.Module):
-    """One embedding for both languages, which also scores the tokens that are written."""
+    """One embedding for both languages, which also scores the target's tokens."""
 
     def __init__(
         self, vocabulary_size: int, width: int = 192, heads: int = 4, layers: int = 3, dropout: float = 0.1
@@ -23,7 +23,7 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.encoder = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
         self.decoder = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))  # of what leaves either
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))  # of the outputs of encoder and decoder
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("positions", positions(LONGEST, width), persistent=False)
 
@@ -38,8 +38,11 @@ class Transformer(nn.Module):
         return self.score(x)
 
     def begin(self, source: Tensor) -> list[Tensor]:
-        """(N, S) -> what there is to know before the first token is written: for each sentence, batch first, the mask
-        of the source; then for each layer its keys and values of the source, and those of the target, none yet."""
+        """Encode sources (N, S) and return the decoder's first state, each part batch first.
+
+        It is the mask of the source; then for each layer the keys and values of the source, and those of the target,
+        which are still empty.
+        """
         mask = mask_of(source)
         memory = self.encode(source, mask)
         state = [mask]
@@ -49,8 +52,10 @@ class Transformer(nn.Module):
         return state
 
     def step(self, tokens: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """The last tokens (N,) -> logits of the next (N, V), what to know after it, and how much each token of the
-        source was looked at, (N, S), in the last layer."""
+        """Decode one token: the last tokens (N,) -> logits of the next (N, V), the next state, and attention (N, S).
+
+        The attention to the source is that of the last layer.
+        """
         mask, *caches = state
         x, after = self.embed(tokens[:, None], caches[2].shape[2]), [mask]
         for number, layer in enumerate(self.decoder):
@@ -62,19 +67,20 @@ class Transformer(nn.Module):
         return self.score(x)[:, 0], after, looked[:, 0]
 
     def encode(self, source: Tensor, mask: Tensor) -> Tensor:
-        """(N, S) -> (N, S, D)."""
+        """Encode sources: (N, S) -> (N, S, D)."""
         x = self.embed(source, 0)
         for layer in self.encoder:
             x = layer(x, mask)
         return self.norms[0](x)
 
     def embed(self, ids: Tensor, start: int) -> Tensor:
-        """(N, T), the first of them at place `start` -> (N, T, D)."""
+        """Embed tokens, the first of them at position `start`: (N, T) -> (N, T, D)."""
         assert isinstance(self.positions, Tensor)
         scaled = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
         return self.dropout(scaled + self.positions[start : start + ids.shape[1]])
 
     def score(self, x: Tensor) -> Tensor:
+        """Return the logits of states: (N, T, D) -> (N, T, V)."""
         return linear(self.norms[1](x), self.embedding.weight)
 
 
@@ -89,4 +95,5 @@ CARD = Card(
     floor={"bleu_phrases": 60.0},
     anchor="BLEU 28.4 on WMT 2014 English-German (base: 27.3)",
     source="Vaswani et al., arXiv:1706.03762, with normalisation first",
+    training_seconds=554,
 )

@@ -6,7 +6,7 @@ from models.card import Card, Recipe, Serving
 
 
 def stage(in_channels: int, channels: int, convolutions: int, padding: int = 0) -> list[nn.Module]:
-    """3x3 convolutions with batch normalisation, then a pool that halves the image."""
+    """Return 3x3 convolutions with batch normalization, then a pooling layer that halves the image."""
     layers: list[nn.Module] = []
     for _ in range(convolutions):
         layers += [
@@ -19,7 +19,7 @@ def stage(in_channels: int, channels: int, convolutions: int, padding: int = 0) 
 
 
 class VGG(nn.Module):
-    """64, 128 twice, 256 twice, 512 twice; 2048 numbers go into the linear layer."""
+    """Channels 64, 128 twice, 256 twice, 512 twice; 2048 features go into the linear layer."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
@@ -46,4 +46,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="92.64 % on CIFAR-10 (VGG16), kuangliu/pytorch-cifar",
     source="Simonyan and Zisserman, arXiv:1409.1556, with batch normalisation",
+    training_seconds=29,
 )

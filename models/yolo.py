@@ -1,4 +1,4 @@
-"""YOLO: one grid, whose cells say in one pass whether an object's centre is in them, its box, and its class."""
+"""YOLO: one pass predicts for each cell of a grid objectness, boxes and the class of an object centred in it."""
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,20 @@ from models.parts.detection import Detections, Detector, Target
 
 
 def leaky() -> nn.LeakyReLU:
-    """With the slope of the paper."""
+    """Return LeakyReLU with the slope of the paper."""
     return nn.LeakyReLU(0.1)
 
 
 class YOLO(Detector):
     """Each cell of a G x G grid, G = S / 16, predicts B times (x, y, w, h, objectness), and one class for all of them.
 
-    x and y are where in its cell the centre lies (a sigmoid keeps it there), w and h exponents of e over the priors.
-    Where YOLOv1 has squared errors for everything, here are CIoU and cross entropies, as in its successors.
+    x and y are the centre's position in its cell (limited by a sigmoid), w and h logarithms relative to the priors.
+    Instead of YOLOv1's squared errors the losses are CIoU and cross entropies, as in its successors.
     """
 
     STRIDE = 16
     PRIORS = (0.2, 0.4)  # of S: the sides of the B boxes, from which w and h start
-    COORDINATES, EMPTY = 5.0, 0.5  # weights, the paper's: of where boxes are, and of a box without object, as most are
+    COORDINATES, EMPTY = 5.0, 0.5  # the paper's weights of coordinates, and of boxes without object, which are most
 
     def __init__(self, num_classes: int = 20, size: int = 128) -> None:
         super().__init__()
@@ -49,11 +49,13 @@ class YOLO(Detector):
         boxes, objectness, logits = self.decode(self(images).float())
         truths, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
         counts = torch.tensor([len(target["labels"]) for target in targets])
-        image = torch.arange(len(targets)).repeat_interleave(counts).to(truths.device)  # (M,): whose object it is
+        image = (
+            torch.arange(len(targets)).repeat_interleave(counts).to(truths.device)
+        )  # (M,): index of each object's image
         cell = self.cell_of(truths)  # (M,)
         guesses = boxes[image, cell]  # (M, B, 4)
         apart = complete_box_iou_loss(guesses, truths.unsqueeze(1).expand_as(guesses))  # (M, B)
-        apart, responsible = apart.min(dim=1)  # the box that is nearest already learns to be it
+        apart, responsible = apart.min(dim=1)  # the nearest box is trained to predict the object
         wanted = torch.zeros_like(objectness)
         wanted[image, cell, responsible] = 1
         doubt = binary_cross_entropy_with_logits(
@@ -67,8 +69,10 @@ class YOLO(Detector):
         }
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, G * G, B * 5 + classes) -> boxes (N, G * G, B, 4) in pixels, and the logits of objectness (N, G * G, B)
-        and of the classes (N, G * G, classes).
+        """Decode raw outputs, (N, G * G, B * 5 + classes).
+
+        Returns boxes (N, G * G, B, 4) in pixels, and the logits of objectness (N, G * G, B) and of the classes
+        (N, G * G, classes).
         """
         own = raw[..., : 5 * self.boxes].reshape(*raw.shape[:2], self.boxes, 5)
         logits = raw[..., 5 * self.boxes :]
@@ -76,11 +80,11 @@ class YOLO(Detector):
         corner = torch.stack([number % self.grid, number // self.grid], dim=-1)  # (G * G, 1, 2)
         centre = (corner + own[..., :2].sigmoid()) * self.STRIDE
         prior = torch.tensor(self.PRIORS, device=raw.device).unsqueeze(1) * self.size  # (B, 1)
-        half = own[..., 2:4].clamp(max=4).exp() * prior / 2  # e^4: no box is as large, and it stays finite
+        half = own[..., 2:4].clamp(max=4).exp() * prior / 2  # e^4: larger than any box, and finite
         return torch.cat([centre - half, centre + half], dim=-1), own[..., 4], logits
 
     def cell_of(self, boxes: Tensor) -> Tensor:
-        """(M, 4) -> (M,): the number of the cell that holds the box's centre."""
+        """Return the index of the cell that contains each box's centre: (M, 4) -> (M,)."""
         x, y = ((boxes[:, :2] + boxes[:, 2:]) / (2 * self.STRIDE)).long().clamp(0, self.grid - 1).unbind(dim=1)
         return y * self.grid + x
 
@@ -96,4 +100,5 @@ CARD = Card(
     floor={"map_50": 0.75},
     anchor="mAP 63.4 on VOC07 test (YOLOv1, pretrained on ImageNet)",
     source="Redmon et al., arXiv:1506.02640; prior sizes: arXiv:1612.08242; CIoU: arXiv:1911.08287",
+    training_seconds=75,
 )

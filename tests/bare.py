@@ -1,4 +1,4 @@
-"""Handlers by hand: with a network of a few lines whose gradients are known, and no archive."""
+"""Handlers without an archive, with a network of a few lines whose gradients are known."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from handlers import codecs
-from handlers.row import Row
+from handlers.request import Request
 
 CPU = torch.device("cpu")
 SERVING = {"explain_steps": 8, "batch_size": 3, "threads": 1, "precision": "fp32", "channels_last": False}
@@ -20,12 +20,12 @@ PNG = {"accept": "image/png"}
 
 
 def bare(kind: type, folder: Path, codec: Any, network: nn.Module, labels: list[str] | None = None, **card: Any) -> Any:
-    """A handler of this kind, set up as from an archive, on a machine whose own encoding is not UTF-8."""
+    """Return a handler of this kind, set up as from an archive, on a machine whose own encoding is not UTF-8."""
     codecs.save(codec, folder)
     if labels is not None:
         (folder / "labels.json").write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
     handler = kind()
-    handler.folder, handler.device, handler.network, handler.run = folder, CPU, network, network
+    handler.folder, handler.device, handler.network, handler.optimized_network = folder, CPU, network, network
     handler.card = {"name": "made", "version": "1.0", "serving": SERVING, **card}
     real = Path.read_text
 
@@ -40,13 +40,15 @@ def bare(kind: type, folder: Path, codec: Any, network: nn.Module, labels: list[
     return handler
 
 
-def row(fields: dict[str, Any] | None = None, headers: dict[str, str] | None = None, **members: Any) -> Row:
-    """A request of form fields, or of the members of a JSON body."""
-    return Row({"body": members} if members else fields or {}, headers or {}, "id")
+def make_request(
+    fields: dict[str, Any] | None = None, headers: dict[str, str] | None = None, **members: Any
+) -> Request:
+    """Return a request of form fields, or of the members of a JSON body."""
+    return Request({"body": members} if members else fields or {}, headers or {}, "id")
 
 
 class Counting(nn.Module):
-    """A network that keeps count of how many rows it was given at a time."""
+    """Network that records the sizes of its batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,13 +71,13 @@ class Linear(Counting):
 
 
 def pixels_of(picture: bytes | str) -> np.ndarray:
-    """(H, W, channels) of the bytes of a picture, or of its base64."""
+    """Return the pixels, (H, W, channels), of the bytes of a picture, or of its base64."""
     data = base64.b64decode(picture) if isinstance(picture, str) else picture
     return np.asarray(Image.open(io.BytesIO(data))).astype(int)
 
 
 def same_picture(one: bytes | str, other: bytes | str) -> None:
-    """But for rounding."""
+    """Assert that both pictures are the same, except for rounding."""
     first, second = pixels_of(one), pixels_of(other)
     assert first.shape == second.shape
     assert abs(first - second).max() <= 2

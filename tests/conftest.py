@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from handlers import gallery
+from handlers.vision import face_gallery
 from tests.worker import Worker, untrained
 
 
 @pytest.fixture(scope="session", autouse=True)
 def gallery_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees whom another run, or a server beside it, has enrolled."""
+    """Use an empty gallery: no test depends on another run or server."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(gallery.FOLDER, str(tmp_path_factory.mktemp("gallery")))
+        patch.setenv(face_gallery.FOLDER, str(tmp_path_factory.mktemp("gallery")))
         yield
 
 
 @pytest.fixture(scope="session")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Worker]:
-    """`worker(name)`: a worker with that model's network and random weights."""
+    """Function `worker(name)`: a worker with that model's network and random weights."""
     made: dict[str, Worker] = {}
 
     def of(name: str) -> Worker:

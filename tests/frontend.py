@@ -13,7 +13,7 @@ HTTP = {**JSON, "host": "here"}
 
 
 class Frontend:
-    """What ContinuousBatching.java does: jobs stay until their reply says that it was the last."""
+    """Frontend that does what ContinuousBatching.java does: jobs stay until the response marked as their last."""
 
     def __init__(self, folder, continuous=True):
         card = {"name": "counting", "version": "1.0", "serving": {"batch_size": 4, "threads": 1}}
@@ -31,7 +31,7 @@ class Frontend:
         self.got[name] = []
 
     def step(self):
-        """One batch: TorchServe's own code says what becomes of what the handler returned."""
+        """One batch: TorchServe's own code processes what the handler returned."""
         names = list(self.jobs)
         self.context.request_ids = dict(enumerate(names))
         self.context.request_processor = [RequestProcessor(dict(headers)) for _, headers in self.jobs.values()]

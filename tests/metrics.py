@@ -1,12 +1,12 @@
-"""Stand-ins for TorchServe's metrics, which remember what was reported."""
+"""Stubs of TorchServe's metrics, which record the reported values."""
 
 from collections import Counter
 
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 
 
-class Told:
-    """Stands for one of TorchServe's metrics."""
+class StubMetric:
+    """Stub of one of TorchServe's metrics."""
 
     def __init__(self) -> None:
         self.values: list[tuple[float, tuple[str, ...]]] = []
@@ -16,10 +16,10 @@ class Told:
 
 
 class Cache:
-    """Stands for TorchServe's cache of metrics, in which nothing was declared."""
+    """Stub of TorchServe's cache of metrics, in which nothing was declared."""
 
     def __init__(self) -> None:
-        self.metrics: dict[str, Told] = {}
+        self.metrics: dict[str, StubMetric] = {}
         self.declared: dict[str, tuple] = {}
 
     def get_metric(self, name, kind):
@@ -27,10 +27,10 @@ class Cache:
 
     def add_metric_to_cache(self, name, *facts):
         self.declared[name] = facts
-        return self.metrics.setdefault(name, Told())
+        return self.metrics.setdefault(name, StubMetric())
 
     def counted(self, name: str) -> Counter:
-        """The sums of a metric by its labels."""
+        """Return the sums of a metric by its labels."""
         totals: Counter = Counter()
         for value, dimensions in self.metrics[name].values:
             totals[dimensions] += value

@@ -137,7 +137,7 @@ def copy_tree(folder: Path) -> None:
 
 
 def mutants_of(options: argparse.Namespace) -> list[Mutant]:
-    """Run mutmut in the current folder, as pyproject.toml says, on some files with the given tests."""
+    """Run mutmut in the current folder, configured in pyproject.toml, on some files with the given tests."""
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path("tests").resolve()]
     from mutmut import __main__ as mutmut
     from mutmut.configuration import config

@@ -21,7 +21,7 @@ def picture(mode: str = "RGB", kind: str = "PNG", size: tuple[int, int] = (48, 3
 
 
 def bomb() -> bytes:
-    """A PNG of a few bytes that says it is 50,000 x 50,000."""
+    """A PNG of a few bytes whose header claims 50,000 x 50,000."""
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     packed = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]

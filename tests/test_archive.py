@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-import archive.sign as signing
+import marina.packaging.sign as signing
 import models
-from archive.build import build
-from archive.errors import RefusedError
-from archive.sign import PUBLIC, sign
-from archive.sources import ROOT, closure
-from archive.verify import NotVerifiedError, signature_of, verify
+from marina.errors import PackagingError
+from marina.packaging import freshness
+from marina.packaging.build import build
+from marina.packaging.freshness import closure
+from marina.packaging.sign import PUBLIC, sign
+from marina.packaging.verify import NotVerifiedError, signature_of, verify
+from marina.settings import ROOT
 from tests.worker import untrained
 
 NAMES = models.names()
@@ -70,32 +72,47 @@ def test_the_closure_follows_imports_to_parts_and_packages():
     assert Path("models/parts/__init__.py") in found
     assert Path("models/text_cnn.py") not in found
     handlers = closure(Path("handlers/tabular_regression.py"))
-    assert Path("handlers/codecs/table.py") in handlers
+    assert Path("handlers/codecs/tabular.py") in handlers
     assert Path("handlers/codecs/image.py") not in handlers
 
 
-def test_make_is_told_what_an_archive_depends_on(store):
+def test_an_archive_records_its_inputs(store):
     archive, _ = store("lenet")
-    rule = archive.with_suffix(".d").read_text().splitlines()[0]
-    assert rule.startswith(f"{archive}: ")
-    assert " handlers/image_classification.py" in rule
-    assert " handlers/text_classification.py" not in rule
-    assert rule.endswith("artifacts/lenet/1.0/card.json")
+    inputs = set(json.loads(freshness.record_of(archive).read_text()))
+    assert "handlers/image_classification.py" in inputs
+    assert "handlers/text_classification.py" not in inputs
+    assert any(path.endswith("artifacts/lenet/1.0/card.json") for path in inputs)
+
+
+def test_an_archive_is_up_to_date_until_the_content_of_an_input_changes(store):
+    archive, _ = store("lenet")
+    (card,) = (path for path in json.loads(freshness.record_of(archive).read_text()) if path.endswith("card.json"))
+    file = ROOT / card
+    assert freshness.is_up_to_date(archive, ROOT)
+    content = file.read_text()
+    file.touch()
+    assert freshness.is_up_to_date(archive, ROOT)
+    file.write_text(content + " ")
+    assert not freshness.is_up_to_date(archive, ROOT)
+    file.write_text(content)
+    assert freshness.is_up_to_date(archive, ROOT)
+    archive.rename(archive.with_suffix(".away"))
+    assert not freshness.is_up_to_date(archive, ROOT)
 
 
 def test_a_model_that_is_not_trained_or_below_its_floor_is_refused(tmp_path):
-    for metrics, preset, asked, why in [
+    for metrics, preset, requested, reason in [
         ({"accuracy": 0.1}, "full", "full", "below its floor: accuracy is 0.1"),
         ({}, "full", "full", "below its floor: accuracy is None"),
         ({"accuracy": 1.0}, "quick", "full", "PRESET=quick"),
     ]:
-        folder = tmp_path / f"{preset}{asked}{len(metrics)}{metrics.get('accuracy')}"
+        folder = tmp_path / f"{preset}{requested}{len(metrics)}{metrics.get('accuracy')}"
         weights = untrained("lenet", folder / "lenet" / "1.0")
         card = json.loads((weights / "card.json").read_text())
         (weights / "card.json").write_text(json.dumps({**card, "preset": preset, "metrics": metrics}))
-        with pytest.raises(RefusedError, match=why):
-            build("lenet", "1.0", folder, tmp_path / "store", tmp_path / "keys", asked)
-    with pytest.raises(RefusedError, match=r"make train MODEL=lenet VERSION=2\.0"):
+        with pytest.raises(PackagingError, match=reason):
+            build("lenet", "1.0", folder, tmp_path / "store", tmp_path / "keys", requested)
+    with pytest.raises(PackagingError, match=r"make train MODEL=lenet VERSION=2\.0"):
         build("lenet", "2.0", tmp_path, tmp_path / "store", tmp_path / "keys", "full")
     assert not list((tmp_path / "store").glob("*"))
 
@@ -120,7 +137,7 @@ def test_a_flipped_byte_is_refused_by_name(signed, place):
     data = bytearray(archive.read_bytes())
     data[place] ^= 1
     archive.write_bytes(data)
-    with pytest.raises(NotVerifiedError, match=r"housing_mlp-1.0.mar: the signature does not fit"):
+    with pytest.raises(NotVerifiedError, match=r"housing_mlp-1.0.mar: signature mismatch"):
         verify(archive, key)
 
 
@@ -150,10 +167,10 @@ def test_no_signature_another_key_and_a_broken_signature_are_refused(signed, tmp
     with pytest.raises(NotVerifiedError, match="not signed"):
         verify(sign_elsewhere, key)
     sign(sign_elsewhere, tmp_path / "other-keys")
-    with pytest.raises(NotVerifiedError, match="does not fit"):
+    with pytest.raises(NotVerifiedError, match="signature mismatch"):
         verify(sign_elsewhere, key)
     signature_of(archive).write_text("?")
-    with pytest.raises(NotVerifiedError, match="does not fit"):
+    with pytest.raises(NotVerifiedError, match="signature mismatch"):
         verify(archive, key)
 
 
@@ -176,7 +193,7 @@ def test_archives_signed_at_the_same_time_share_one_key_pair(tmp_path, monkeypat
 def test_verify_stands_alone(signed):
     """Run as a script from elsewhere, isolated, it needs nothing of ours."""
     archive, key = signed
-    script = ROOT / "archive" / "verify.py"
+    script = ROOT / "marina" / "packaging" / "verify.py"
     good = subprocess.run(
         [sys.executable, "-I", script, key, archive], cwd=archive.parent, capture_output=True, text=True, check=False
     )
@@ -190,7 +207,17 @@ def test_verify_stands_alone(signed):
 def test_a_foreign_archive_is_signed_under_its_own_name_and_version(signed, tmp_path):
     archive, _ = signed
     foreign = archive.rename(tmp_path / "from-the-net.mar")
-    command = [sys.executable, "-m", "archive", "sign", foreign, "--store", tmp_path / "s", "--keys", tmp_path / "k"]
+    command = [
+        sys.executable,
+        "-m",
+        "marina",
+        "sign",
+        foreign,
+        "--store",
+        tmp_path / "s",
+        "--keys",
+        tmp_path / "k",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     verify(tmp_path / "s" / "housing_mlp-1.0.mar", tmp_path / "k" / PUBLIC)
     foreign.write_bytes(b"not a zip")

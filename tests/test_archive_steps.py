@@ -1,5 +1,6 @@
 """Steps of packing an archive: its card, its files, TorchServe's settings for it, and what is refused."""
 
+import hashlib
 import json
 import stat
 import subprocess
@@ -13,13 +14,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
 import models
-from archive import build, sources, verify
-from archive import sign as signing
-from archive.build import model_config
-from archive.errors import RefusedError
-from archive.inputs import handler_class
-from archive.sources import ROOT
-from archive.verify import NotVerifiedError, identity
+from marina.errors import PackagingError
+from marina.handler_lookup import handler_class
+from marina.packaging import build, freshness, verify
+from marina.packaging import sign as signing
+from marina.packaging.build import model_config
+from marina.packaging.verify import NotVerifiedError, identity
+from marina.settings import ROOT
 from models.card import Serving
 
 EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": {"prediction": 1.0}}
@@ -111,14 +112,14 @@ def test_the_card_says_how_the_model_is_served_today(tmp_path):
 
 
 def test_a_model_without_weights_is_refused_with_the_command_that_trains_it(tmp_path):
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(PackagingError) as refused:
         build.checked_card("housing_mlp", "2.0", tmp_path, "full")
     assert str(refused.value) == "housing_mlp 2.0 is not trained: make train MODEL=housing_mlp VERSION=2.0"
 
 
 def test_a_model_of_another_preset_is_refused_with_the_command_that_trains_it(tmp_path):
     _, weights = weights_of(tmp_path / "weights", preset="quick")
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(PackagingError) as refused:
         build.checked_card("housing_mlp", "1.0", weights, "full")
     assert str(refused.value) == (
         "housing_mlp 1.0 was trained with PRESET=quick: make train MODEL=housing_mlp VERSION=1.0 PRESET=full"
@@ -127,7 +128,7 @@ def test_a_model_of_another_preset_is_refused_with_the_command_that_trains_it(tm
 
 def test_a_model_below_its_floor_is_packed_only_for_a_try(tmp_path):
     _, weights = weights_of(tmp_path / "weights", metrics={"rmse": 99})
-    with pytest.raises(RefusedError, match=r"^housing_mlp 1\.0 is below its floor: rmse is 99, its floor is 3\.2$"):
+    with pytest.raises(PackagingError, match=r"^housing_mlp 1\.0 is below its floor: rmse is 99, its floor is 3\.2$"):
         build.checked_card("housing_mlp", "1.0", weights, "full")
     _, weights = weights_of(tmp_path / "weights", metrics={"rmse": 99}, preset="quick")
     assert build.checked_card("housing_mlp", "1.0", weights, "quick")["metrics"] == {"rmse": 99}
@@ -143,7 +144,7 @@ def archiver(monkeypatch):
         if not state["code"]:
             arguments = dict(zip(command[1::2], command[2::2], strict=True))
             (Path(arguments["--export-path"]) / f"{arguments['--model-name']}.mar").write_bytes(b"an archive")
-        return subprocess.CompletedProcess(command, state["code"], "", "it said why")
+        return subprocess.CompletedProcess(command, state["code"], "", "its reason")
 
     monkeypatch.setattr(build.subprocess, "run", run)
     return state
@@ -168,48 +169,45 @@ def test_the_archiver_gets_a_folder_for_temporary_files_of_its_own(tmp_path, arc
 
 def test_what_the_archiver_refuses_is_refused(tmp_path, archiver):
     archiver["code"] = 1
-    with pytest.raises(RefusedError, match=r"^torch-model-archiver failed for m:\nit said why$"):
+    with pytest.raises(PackagingError, match=r"^torch-model-archiver failed for m:\nits reason$"):
         build.run_archiver({"name": "m", "version": "3.0", "task": "fill_mask"}, tmp_path, tmp_path / "made")
 
 
-def test_an_archive_is_signed_and_its_dependencies_written_down(tmp_path, archiver):
+def test_an_archive_is_signed_and_its_inputs_recorded(tmp_path, archiver):
     weights_of(tmp_path / "artifacts" / "housing_mlp" / "1.0")
     arguments = ("housing_mlp", "1.0", tmp_path / "artifacts", tmp_path / "new" / "store", tmp_path / "keys", "full")
     archive = build.build(*arguments)
     assert archive == tmp_path / "new" / "store" / "housing_mlp-1.0.mar"
     assert archive.read_bytes() == b"an archive"
     assert {file.name for file in archive.parent.iterdir()} == {
-        *("housing_mlp-1.0.mar", "housing_mlp-1.0.mar.sig", "housing_mlp-1.0.d")
+        *("housing_mlp-1.0.mar", "housing_mlp-1.0.mar.sig", "housing_mlp-1.0.mar.inputs.json")
     }
-    text = archive.with_suffix(".d").read_text()
-    assert text.endswith("card.json:\n")
-    rule, *phony = text.splitlines()
-    target, *dependencies = rule.split(" ")
-    assert target == f"{archive}:"
+    recorded = json.loads(freshness.record_of(archive).read_text())
     card = tmp_path / "artifacts" / "housing_mlp" / "1.0" / "card.json"
-    code = sources.closure(Path("handlers/tabular_regression.py"), Path("models/housing_mlp.py"))
-    assert dependencies == [*map(str, code), str(card)]
-    assert phony == [f"{each}:" for each in dependencies]
+    code = freshness.closure(Path("handlers/tabular_regression.py"), Path("models/housing_mlp.py"))
+    assert recorded == {str(path): hashlib.sha256((ROOT / path).read_bytes()).hexdigest() for path in (*code, card)}
     build.build(*arguments)  # over the archive that is there
 
 
 def test_the_closure_knows_every_form_of_import(tmp_path, monkeypatch):
     files = {
         "models/__init__.py": "",
-        "models/a.py": "import os, models.b\nfrom models import c\ndef late():\n    from models.parts.d import x\nfrom . import e",
+        "models/a.py": (
+            "import os, models.b\nfrom models import c\ndef late():\n    from models.parts.d import x\nfrom . import e"
+        ),
         "models/b.py": "import handlers.one as one\nimport json",
         "models/c.py": "import models.a",
         "models/parts/__init__.py": "",
         "models/parts/d.py": "'\u597d'",
         "handlers/__init__.py": "",
-        "handlers/one.py": "import training.fit",
-        "training/fit.py": "",
+        "handlers/one.py": "import marina.training.run",
+        "marina/training/run.py": "",
     }
     for file, text in files.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    found = sources.closure(Path("models/a.py"))
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
+    found = freshness.closure(Path("models/a.py"))
     assert [str(file) for file in found] == [
         "handlers/__init__.py", "handlers/one.py", "models/__init__.py", "models/a.py", "models/b.py", "models/c.py",
         "models/parts/__init__.py", "models/parts/d.py",
@@ -277,7 +275,7 @@ def test_each_refusal_names_the_archive_and_says_why(sound, tmp_path):
     )
     assert refusal(archive, other) == f"m-1.0.mar: {other} is not an Ed25519 key"
     verify.signature_of(archive).write_bytes(verify.signature_of(archive).read_bytes().replace(b"==", b"=!="))
-    assert refusal(archive, key) == "m-1.0.mar: the signature does not fit; it was changed or renamed"
+    assert refusal(archive, key) == "m-1.0.mar: signature mismatch; it was changed or renamed"
     verify.signature_of(archive).unlink()
     assert refusal(archive, key) == f"m-1.0.mar: it is not signed; if you trust it, `make sign MAR={archive}`"
 
@@ -288,11 +286,11 @@ def test_each_refusal_names_the_archive_and_says_why(sound, tmp_path):
 def test_a_signed_archive_whose_manifest_differs_is_refused(tmp_path, manifest):
     archive = write(tmp_path, manifest)
     signing.sign(archive, tmp_path / "keys")
-    why = refusal(archive, tmp_path / "keys" / "signing.pub")
+    reason = refusal(archive, tmp_path / "keys" / "signing.pub")
     if manifest:
-        assert why == "m-1.0.mar: its manifest names another model or version"
+        assert reason == "m-1.0.mar: its manifest names another model or version"
     else:
-        assert why == "m-1.0.mar: not a TorchServe archive ('model')"
+        assert reason == "m-1.0.mar: not a TorchServe archive ('model')"
 
 
 def test_verify_counts_what_it_refuses(sound, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""What the documentation says is there, is there; and both languages say the same."""
+"""Documentation matches the code, and both languages of the README match each other."""
 
 import json
 import re
@@ -7,9 +7,9 @@ import subprocess
 from PIL import Image
 
 import models
-from archive import pictures
-from archive.sources import ROOT
-from archive.zoo import REVIEWERS, below_best, write
+from marina.packaging import zoo
+from marina.packaging.zoo import REVIEWERS, below_best, write_page
+from marina.settings import ROOT
 from tests import tasks
 from tests.serve.guide import blocks, commands
 from tests.worker import untrained
@@ -35,15 +35,42 @@ def test_both_readmes_have_the_same_commands_and_sections():
 def test_every_verb_that_a_page_shows_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     verbs = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
-    guides = [file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md") if file.stem != "decisions"]
+    guides = [file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "guides").glob("*.md")]
     for page in (README, CHINESE, *guides):
         shown = set(re.findall(r"(?:`|\$ |&& |^)make ([a-z-]+)", page, re.MULTILINE))
         assert shown <= verbs, shown - verbs
 
 
 def test_every_error_that_envoy_or_a_handler_gives_is_explained():
+    troubleshooting = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text(encoding="utf-8")
     for code in (400, 404, 413, 500, 503, 504, 507):
-        assert re.search(rf"^\| .*\b{code}\b", README, re.MULTILINE), code
+        for page in (README, CHINESE, troubleshooting):
+            assert re.search(rf"^\| .*\b{code}\b", page, re.MULTILINE), code
+
+
+def test_both_readmes_are_short_and_wrapped():
+    for page in (README, CHINESE):
+        lines = page.splitlines()
+        assert len(lines) < 150
+        assert [line for line in lines if len(line) > 100] == []
+
+
+def test_every_page_links_to_files_that_exist():
+    for file in (ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
+            generated = file.parent / link in (file.parent / "cli.md", file.parent / "modules.md")
+            assert generated or (file.parent / link).exists(), f"{file.name}: {link}"
+
+
+def test_every_decision_has_its_three_parts_and_a_line_in_the_list():
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "index.md").read_text(encoding="utf-8")
+    records = sorted(folder.glob("0*.md"))
+    assert [int(file.name[:4]) for file in records] == list(range(len(records)))
+    for file in records:
+        headings = re.findall(r"^## (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert headings == ["Context", "Decision", "Consequences"], file.name
+        assert f"({file.name})" in index, file.name
 
 
 def test_no_path_of_a_machine_is_committed():
@@ -59,9 +86,9 @@ def test_no_path_of_a_machine_is_committed():
 
 def test_the_zoo_names_what_is_below_its_floor_or_not_trained(tmp_path):
     untrained("lenet", tmp_path / "lenet" / "1.0")
-    faults = write(tmp_path, "1.0", tmp_path / "zoo.md")
-    assert len(faults) == len(models.names())
-    assert "lenet 1.0 is not trained in full" in faults
+    problems = write_page(tmp_path, "1.0", tmp_path / "zoo.md")
+    assert len(problems) == len(models.names())
+    assert "lenet 1.0 is not trained in full" in problems
     assert (tmp_path / "zoo.md").read_text().startswith("# The zoo")
 
 
@@ -80,8 +107,8 @@ def test_pictures_are_made_of_what_has_some(tmp_path):
         (folder / file).write_bytes(body)
         card = json.loads((folder / "card.json").read_text())
         (folder / "card.json").write_text(json.dumps({**card, "example": {"file": file, "content_type": kind}}))
-    made = pictures.write(tmp_path, "1.0", tmp_path / "pictures")
+    made = zoo.write_pictures(tmp_path, "1.0", tmp_path / "pictures")
     assert [file.stem for file in made] == ["image_classification", "object_detection"]
     for file in made:
-        assert 200 < max(Image.open(file).size) <= pictures.WIDEST
+        assert 200 < max(Image.open(file).size) <= zoo.WIDEST
         assert file.stat().st_size < 60_000

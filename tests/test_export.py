@@ -1,12 +1,12 @@
-"""Every network that can leaves in every format, and says the same there."""
+"""Every network that can be exported is, in every format, with the same outputs."""
 
 import json
 
 import pytest
 
 import models
-from archive import export
-from archive.errors import RefusedError
+from marina.errors import PackagingError
+from marina.packaging import export
 from tests import tasks
 from tests.worker import untrained
 
@@ -41,7 +41,7 @@ def test_an_exported_network_agrees_with_the_eager_one(weights, name, kind):
 
 @pytest.mark.parametrize("name", STAY)
 def test_a_network_that_stays_in_pytorch_says_why(weights, name):
-    with pytest.raises(RefusedError, match=models.find(name).not_exported):
+    with pytest.raises(PackagingError, match=models.find(name).not_exported):
         export.export(weights(name), "onnx")
 
 
@@ -50,5 +50,5 @@ def test_a_network_that_differs_is_refused(weights, monkeypatch):
         return lambda x: network(x) + 1
 
     monkeypatch.setitem(export.FORMATS, "onnx", (".onnx", broken))
-    with pytest.raises(RefusedError, match="differs from the eager network"):
+    with pytest.raises(PackagingError, match="differs from the eager network"):
         export.export(weights("housing_mlp"), "onnx")

@@ -1,4 +1,4 @@
-"""Make does what is stale and nothing else; `make` alone says what there is to type."""
+"""Make and `marina archive` do what is stale and nothing else; `make` alone lists what there is to type."""
 
 import os
 import re
@@ -7,7 +7,10 @@ import subprocess
 import pytest
 
 import models
-from archive.sources import ROOT
+from marina.cli import packaging
+from marina.cli.training import Preset
+from marina.packaging import freshness
+from marina.settings import ROOT
 
 STARTERS = {name for name in models.names() if models.find(name).starter}
 VERBS = [
@@ -34,6 +37,7 @@ VERBS = [
     "test",
     "test-zoo",
     "lint",
+    "mutate",
     "clean",
     "help",
     "ab",
@@ -52,11 +56,22 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def planned(verb: str, *arguments: str) -> set[str]:
-    """The models for which `make` would run `python -m training train` or `python -m archive build`."""
-    plan = make("--dry-run", *arguments)
-    assert plan.returncode == 0, plan.stderr
-    return set(re.findall(rf"-m \w+ {verb} (\w+)", plan.stdout))
+def planned(verb: str, names: set[str] = STARTERS, version: str = "1.0", **options) -> set[str]:
+    """The models that `marina archive` would train or pack."""
+    jobs = packaging.plan(sorted(names), version, options.get("data"), options.get("preset"))
+    return {job.arguments[1] for job in jobs if job.arguments[0] == verb}
+
+
+@pytest.fixture
+def changed(monkeypatch):
+    """Let a file look as if its content had changed."""
+
+    def change(path: str) -> None:
+        real = freshness.digest
+        monkeypatch.setattr(freshness, "digest", lambda file: "other" if file == ROOT / path else real(file))
+
+    monkeypatch.chdir(ROOT)
+    return change
 
 
 def texts() -> set[str]:
@@ -64,73 +79,97 @@ def texts() -> set[str]:
 
 
 def test_a_second_make_archive_does_nothing():
-    assert planned("build", "archive") == planned("train", "archive") == set()
-    assert "Nothing to be done" in make("archive").stdout
+    assert "Nothing to be done: 7 of 7 archives are up to date." in make("archive").stdout
 
 
 @pytest.mark.parametrize(
     ("touched", "stale"),
     [
         ("handlers/text_classification.py", texts()),
-        ("handlers/codecs/table.py", {"housing_mlp"}),
+        ("handlers/codecs/tabular.py", {"housing_mlp"}),
         ("handlers/base.py", STARTERS),
-        ("models/parts/text.py", texts()),
-        ("artifacts/lenet/1.0/card.json", {"lenet"}),
         ("README.md", set()),
     ],
 )
-def test_a_touched_file_makes_only_its_archives_stale(touched, stale):
-    assert planned("build", "--what-if", touched, "archive") == stale
-    assert planned("train", "--what-if", touched, "archive") == set()
-
-
-def test_a_touched_model_is_trained_and_packed_again():
-    assert planned("train", "--what-if", "models/lenet.py", "archive") == {"lenet"}
-    assert planned("build", "--what-if", "models/lenet.py", "archive") == {"lenet"}
-
-
-def test_a_second_version_stands_beside_the_first():
-    plan = make("--dry-run", "archive", "MODEL=resnet18", "VERSION=2.0").stdout
-    assert "training train resnet18 --version 2.0" in plan
-    assert "archive build resnet18 --version 2.0" in plan
-    assert planned("train", "train", "MODEL=resnet18", "VERSION=2.0") == {"resnet18"}
-
-
-def test_names_and_positions():
-    plan = make("--dry-run", "archive", "MODELS=lenet text_cnn", "VERSION=9.9").stdout
-    longest_first = [("text_cnn", "1 of 2"), ("lenet", "2 of 2")]
-    assert re.findall(r'build (\w+) .*--position "(.*)"', plan) == longest_first
-    assert planned("train", "archive", "MODELS=all", "VERSION=9.9") == set(models.names())
-    assert planned("train", "archive", "VERSION=9.9") == STARTERS
+def test_a_changed_handler_makes_only_its_archives_stale(changed, touched, stale):
+    changed(touched)
+    assert planned("pack") == stale
+    assert planned("train") == set()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "jobs"),
+    ("touched", "stale"),
+    [("models/lenet.py", {"lenet"}), ("models/parts/text.py", texts()), ("artifacts/lenet/1.0/card.json", {"lenet"})],
+)
+def test_a_changed_model_is_looked_at_by_training_and_packed_again(changed, touched, stale):
+    changed(touched)
+    assert planned("train") == planned("pack") == stale
+
+
+def test_a_touched_file_makes_nothing_stale(changed):
+    (ROOT / "models" / "lenet.py").touch()
+    assert planned("train") == planned("pack") == set()
+
+
+def test_a_second_version_stands_beside_the_first(changed):
+    assert planned("train", {"resnet18"}, "2.0") == planned("pack", {"resnet18"}, "2.0") == {"resnet18"}
+
+
+def test_names_positions_and_order(changed):
+    jobs = packaging.plan(["lenet", "text_cnn"], "9.9", None, None)
+    assert [(job.arguments[1], job.arguments[-1]) for job in jobs if job.arguments[0] == "train"] == [
+        ("text_cnn", "1 of 2"),
+        ("lenet", "2 of 2"),
+    ]
+    assert {job.name: job.after for job in jobs}["pack lenet"] == {"train lenet"}
+    assert planned("train", set(models.names()), "9.9") == set(models.names())
+
+
+def test_what_a_training_begins_with_is_trained_first_and_in_full(changed, monkeypatch, tmp_path):
+    monkeypatch.setattr(packaging, "ARTIFACTS", tmp_path)
+    monkeypatch.setattr("marina.cli.training.ARTIFACTS", tmp_path)
+    jobs = {job.name: job for job in packaging.plan(["invoice"], "1.0", None, Preset.quick)}
+    assert jobs["train ctpn"].arguments == ("train", "ctpn")
+    assert jobs["train invoice"].after == {"train ctpn", "train crnn"}
+    assert "quick" in jobs["train invoice"].arguments
+    assert jobs["pack invoice"].after == {"train invoice"}
+
+
+def test_a_preset_or_other_data_always_asks_training(changed):
+    assert planned("train", preset=Preset.quick) == STARTERS
+    assert planned("train", {"lenet"}, data="elsewhere") == {"lenet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
     [
-        (["archive"], ["2"]),
-        (["train", "archive", "JOBS=3"], ["3"]),
-        (["test"], ["2"]),
-        (["archive", "MODEL=lenet"], []),  # alone, it gets all cores
-        (["stop", "serve"], []),  # one after the other, or there is nothing left to stop
-        (["archive", "serve"], []),
-        ([], []),
+        (["archive"], "marina archive starter --version 1.0 --jobs 2"),
+        (
+            ["train", "MODELS=lenet vgg", "JOBS=3", "PRESET=quick"],
+            "train lenet vgg --version 1.0 --jobs 3 --preset quick",
+        ),
+        (
+            ["train", "MODEL=lenet", "VERSION=2.0", "DATA=my pictures"],
+            'lenet --version 2.0 --jobs 2 --data "my pictures"',
+        ),
+        (["serve", "MODELS=all"], "marina serve all"),
+        (
+            ["ab-weights", "EXP=e", "WEIGHTS=a@1=50 b@1=50", "WHY=it is late"],
+            'ab weights e "a@1=50 b@1=50" --why "it is late"',
+        ),
     ],
 )
-def test_models_are_made_side_by_side_and_nothing_else_is(arguments, jobs):
-    (flags,) = re.findall(r"^MAKEFLAGS = (.*)", make("--dry-run", "--print-data-base", *arguments).stdout, re.MULTILINE)
-    assert re.findall(r"-j(\d+)", flags) == jobs
+def test_a_target_is_one_line_that_calls_marina(arguments, command):
+    lines = make("--dry-run", *arguments).stdout.splitlines()
+    assert len(lines) == 1
+    assert re.sub(" +", " ", command) in re.sub(" +", " ", lines[0])
 
 
-def test_a_preset_or_other_data_always_asks_training():
-    assert planned("train", "train", "PRESET=quick") == STARTERS
-    assert planned("train", "train", "MODEL=lenet", "DATA=elsewhere") == {"lenet"}
-
-
-def test_an_unknown_model_is_told_what_there_is():
-    answer = make("archive", "MODEL=resnet19")
-    assert answer.returncode != 0
-    assert "no model resnet19" in answer.stdout
-    assert "resnet18" in answer.stdout
+def test_an_unknown_model_is_refused_with_the_models_that_exist():
+    refused = make("archive", "MODEL=resnet19")
+    assert refused.returncode != 0
+    assert "no model resnet19" in refused.stderr
+    assert "resnet18" in refused.stderr
 
 
 def test_help_explains_every_verb():

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import models
-from archive import pictures, zoo
-from handlers.replies import Answer
+from handlers.response import Response
+from marina.packaging import zoo
 
 CARD = {
     "name": "lenet", "task": "image_classification", "preset": "full", "metrics": {"accuracy": 0.9876},
@@ -27,7 +27,7 @@ CARD = {
     ],
 )
 def test_shares_are_in_percent(metric, value, text):
-    assert zoo.said(metric, value) == text
+    assert zoo.formatted(metric, value) == text
 
 
 def test_a_row_of_the_table():
@@ -82,7 +82,7 @@ def test_the_page_lists_trained_models_and_every_fault(tmp_path, monkeypatch):
         (tmp_path / name / "2.0").mkdir(parents=True)
         (tmp_path / name / "2.0" / "card.json").write_text(json.dumps(card, ensure_ascii=False), encoding="utf-8")
     page = tmp_path / "zoo.md"
-    assert zoo.write(tmp_path, "2.0", page) == [
+    assert zoo.write_page(tmp_path, "2.0", page) == [
         "bert 2.0 is not trained in full",
         "fcn 2.0 is not trained in full",
         "lenet 2.0: accuracy is 0.9876, its floor is 0.99",
@@ -98,16 +98,16 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_pictures_are_small():
-    image = pictures.small(png(960, 240))
+    image = zoo.small(png(960, 240))
     assert (image.size, image.mode) == ((480, 120), "P")
     assert len(image.getcolors(256)) <= 64
-    assert pictures.small(png(10, 20)).size == (10, 20)
+    assert zoo.small(png(10, 20)).size == (10, 20)
 
 
 class Handler:
     """A handler that doubles a number; `replies` are what it encodes and explains."""
 
-    EXPLANATION: object = {}
+    explanation_schema: object = {}
     replies: tuple = ({}, {})
 
     def load(self, folder, device):
@@ -135,7 +135,7 @@ class Handler:
         return self.replies[1]
 
 
-PICTURE, TEXT = Answer(b"png", "image/png"), Answer(b"text", "text/plain")
+PICTURE, TEXT = Response(b"png", "image/png"), Response(b"text", "text/plain")
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ PICTURE, TEXT = Answer(b"png", "image/png"), Answer(b"text", "text/plain")
     ],
 )
 def test_the_picture_of_a_model_is_its_answer_or_else_its_explanation(tmp_path, monkeypatch, replies, explains, found):
-    handler = type("Made", (Handler,), {"replies": replies, "EXPLANATION": {} if explains else None})
-    monkeypatch.setattr(pictures, "handler_class", {"a task": handler}.__getitem__)
+    handler = type("Made", (Handler,), {"replies": replies, "explanation_schema": {} if explains else None})
+    monkeypatch.setattr(zoo, "handler_class", {"a task": handler}.__getitem__)
     (tmp_path / "card.json").write_text('{"example": {"file": "f", "content_type": "text/x"}}')
     (tmp_path / "f").write_bytes(b"in")
-    assert pictures.answer("a task", tmp_path) == found
+    assert zoo.picture_of("a task", tmp_path) == found
 
 
 def test_one_picture_a_task_by_its_first_trained_model(tmp_path, monkeypatch):
@@ -164,17 +164,17 @@ def test_one_picture_a_task_by_its_first_trained_model(tmp_path, monkeypatch):
     for name in "bcde":
         (tmp_path / name / "1.0").mkdir(parents=True)
         (tmp_path / name / "1.0" / "card.json").touch()
-    asked = []
+    requested = []
 
     def answer(task, weights):
-        asked.append((task, weights))
+        requested.append((task, weights))
         return None if task == "none" else png(600, 600)
 
-    monkeypatch.setattr(pictures, "answer", answer)
+    monkeypatch.setattr(zoo, "picture_of", answer)
     folder = tmp_path / "new" / "pictures"
     for _ in range(2):
-        assert pictures.write(tmp_path, "1.0", folder) == [folder / "another.png", folder / "one.png"]
-    assert asked[:3] == [
+        assert zoo.write_pictures(tmp_path, "1.0", folder) == [folder / "another.png", folder / "one.png"]
+    assert requested[:3] == [
         (task, tmp_path / name / "1.0") for task, name in (("another", "e"), ("none", "d"), ("one", "b"))
     ]
     assert Image.open(folder / "one.png").size == (480, 480)

@@ -1,30 +1,29 @@
-"""A TorchServe worker without TorchServe: the handler, fed through TorchServe's own context objects."""
+"""A handler in the test's own process, and artifacts with random weights for it."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-import ts
 from safetensors.torch import save_file
 from torch import Tensor
-from ts.context import Context, RequestProcessor
-from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 import models
-from archive.inputs import handler_class
 from handlers import codecs
+from marina.hosting.host import Host, HostedRequest
 from tests import tasks
 
-METRICS = Path(ts.__file__).parent / "configs" / "metrics.yaml"  # stock: it knows nothing of our metrics
+TORCHSERVE = Path(find_spec("ts").origin).parent  # not imported: handlers run without it
+METRICS = TORCHSERVE / "configs" / "metrics.yaml"  # stock: it declares none of Marina's metrics
 EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": {"prediction": 1.0}}
 JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Ask:
+class SampleRequest:
     """One request as a worker sees it: fields (body, parts, query parameters) and headers."""
 
     fields: Mapping[str, Any]
@@ -32,7 +31,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Got:
+class SampleResponse:
     status: int
     content_type: str
     body: bytes
@@ -43,27 +42,21 @@ class Got:
 
 
 class Worker:
-    def __init__(self, folder: Path, gpu: int | None = None) -> None:
-        self.card = json.loads((folder / "card.json").read_text())
-        cache = MetricsCacheYamlImpl(str(METRICS))
-        cache.initialize_cache()
-        self.context = Context(self.card["name"], str(folder), {}, 8, gpu, "0.12.0", metrics=cache)
-        self.handler = handler_class(self.card["task"])()
-        self.handler.initialize(self.context)
+    """A started handler with the artifacts in `folder`."""
 
-    def ask(self, *rows: Ask) -> list[Got]:
-        """One batch."""
-        self.context.request_processor = [RequestProcessor(dict(row.headers)) for row in rows]
-        self.context.request_ids = {i: f"id-{i}" for i in range(len(rows))}
-        bodies = self.handler.handle([dict(row.fields) for row in rows], self.context)
-        return [
-            Got(processor.get_response_status_code(), processor.get_response_header("content-type"), body)
-            for processor, body in zip(self.context.request_processor, bodies, strict=True)
-        ]
+    def __init__(self, folder: Path, gpu: int | None = None) -> None:
+        self.host = Host.of_artifacts(folder, gpu)
+        self.host.start()
+        self.card, self.context, self.handler = self.host.card, self.host.context, self.host.handler
+
+    def send(self, *requests: SampleRequest) -> list[SampleResponse]:
+        """Return the responses to one batch."""
+        responses = self.host.batch([HostedRequest(request.fields, request.headers) for request in requests])
+        return [SampleResponse(each.status, each.content_type, each.body) for each in responses]
 
 
 def untrained(name: str, folder: Path) -> Path:
-    """Artifacts of the model with random weights and a codec made by hand, in `folder`."""
+    """Write artifacts of the model with random weights and a codec made by hand into `folder`."""
     torch.manual_seed(0)
     card = models.find(name)
     codec, arguments, labels = tasks.find(card.task).facts(card)
@@ -79,6 +72,6 @@ def untrained(name: str, folder: Path) -> Path:
 
 
 def inputs(worker: Worker, count: int) -> Tensor:
-    """(count, ...) different inputs of the worker's network."""
+    """Return different inputs of the worker's network, (count, ...)."""
     batch: Tensor = tasks.find(worker.card["task"]).inputs(worker.handler.codec, worker.card["network"], count)
     return batch

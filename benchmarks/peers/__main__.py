@@ -10,7 +10,10 @@ NAMES = sorted(path.parent.name for path in HERE.glob("*/requirements.txt"))
 
 
 def install(name: str) -> bool:
-    """Whether it worked; pip says why not. torch is several GB, so it is borrowed from Marina's environment."""
+    """Install a peer; return False if that failed, which pip explains.
+
+    torch, several GB, is shared with Marina's environment.
+    """
     folder = HERE / name / ".venv"
     pip: list[str | Path] = [
         folder / "bin" / "python",
@@ -25,7 +28,7 @@ def install(name: str) -> bool:
     for command in commands:
         if subprocess.run(command, check=False).returncode:
             return False
-    # A .pth file puts a folder at the end of sys.path: whatever the peer has itself comes first.
+    # A .pth file appends a folder to sys.path: the peer's own packages come first.
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "zz-marina.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return True

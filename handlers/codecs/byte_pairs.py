@@ -1,4 +1,4 @@
-"""Byte-pair encoding (Sennrich et al., arXiv:1508.07909): pieces of words, learnt from texts."""
+"""Byte-pair encoding (Sennrich et al., arXiv:1508.07909): subwords that are learned from texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,36 +8,38 @@ from functools import cached_property
 from tokenizers import Tokenizer
 from tokenizers.trainers import BpeTrainer
 
-FREQUENT = 2  # how often a character comes at least, or it is unknown
+MIN_COUNT = 2  # occurrences of a character, at least; a rarer one is unknown
 
 
 @dataclass(frozen=True)
-class BytePairs:
-    """What all codecs have whose `tokenizer` is a file of the tokenizers library, as a text."""
+class TokenizerCodec:
+    """Base of the codecs whose `tokenizer` is a tokenizer.json of the tokenizers library, as text."""
 
     tokenizer: str
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.from_str(self.tokenizer)
-        tokenizer.no_padding()  # files of others may ask for both
+        tokenizer.no_padding()  # imported files may ask for both
         tokenizer.no_truncation()
         return tokenizer
 
     @property
     def size(self) -> int:
-        """Of the vocabulary."""
+        """Number of tokens in the vocabulary."""
         return int(self._tokenizer.get_vocab_size())
 
 
-def train(tokenizer: Tokenizer, texts: Sequence[str], size: int, special: Sequence[str]) -> None:
-    """Fit a tokenizer of BPE: the same texts give the same one. The library's own WordPiece, and its choice of an
-    alphabet, break ties by the order of a hash table, which is another one each time.
+def train_tokenizer(tokenizer: Tokenizer, texts: Sequence[str], size: int, special: Sequence[str]) -> None:
+    """Train a BPE tokenizer in place, to at most `size` tokens, of which `special` are the first.
+
+    The same texts give the same tokenizer. The library's own WordPiece, and its choice of an alphabet, break ties by
+    the order of a hash table, which differs from run to run.
     """
     known = alphabet(tokenizer, texts)
     trainer = BpeTrainer(
         vocab_size=size,
-        min_frequency=FREQUENT,
+        min_frequency=MIN_COUNT,
         special_tokens=list(special),
         initial_alphabet=known,
         limit_alphabet=len(known),
@@ -47,9 +49,9 @@ def train(tokenizer: Tokenizer, texts: Sequence[str], size: int, special: Sequen
 
 
 def alphabet(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The characters that come often enough, as the tokenizer sees them."""
+    """Return the characters that occur at least MIN_COUNT times after normalization, sorted."""
     counts: Counter[str] = Counter()
     for text in texts:
         for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
             counts.update(piece)
-    return sorted(character for character, count in counts.items() if count >= FREQUENT)
+    return sorted(character for character, count in counts.items() if count >= MIN_COUNT)

@@ -1,4 +1,4 @@
-"""Faces: images, and how similar two must be to be of one person."""
+"""Codec for face verification: images of faces, and how similar two of one person are."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,17 @@ from torchvision.transforms.v2.functional import resize
 
 from handlers.codecs.image import open_image
 
-CONTRAST = 0.35  # standard deviation of every picture: about what faces have where levels go from -1 to 1
-LARGEST = 1024  # pixels a side; a larger image is made smaller before anything else is done with it
+CONTRAST = 0.35  # standard deviation of every normalized image: about that of faces whose levels go from -1 to 1
+MAX_SIDE = 1024  # pixels; a larger image is scaled down before anything else
 
 
 @dataclass(frozen=True)
 class FaceCodec:
-    """The image of one face, cut out as those it was trained on, as a square of `size` pixels in 1 (grey) or 3
-    `channels`. From the similarity `threshold` on, two are taken for the same person; from `gallery_threshold` on, one
-    and the most similar of an enrolled person. Training sets both on people that are neither trained nor tested on.
+    """A square of `size` pixels in 1 (grey) or 3 `channels` from the image of one face, cropped as in training.
+
+    Two faces whose similarity is at least `threshold` are of the same person; `gallery_threshold` is the same for a
+    face and the most similar one of an enrolled person. Training chooses both on people that are in neither the
+    training nor the test split.
     """
 
     size: int
@@ -26,15 +28,20 @@ class FaceCodec:
     gallery_threshold: float = 0.5
 
     def pixels(self, data: bytes) -> Tensor:
-        """The bytes of an image file -> (C, size, size) of uint8: all of it, for hair and chin tell people apart."""
+        """Return the whole image as (C, size, size) of uint8: hair and chin help to distinguish people.
+
+        Raises BadRequest if `data` is not an image file.
+        """
         image = open_image(data).convert("L" if self.channels == 1 else "RGB")
-        image.thumbnail((LARGEST, LARGEST))
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
         pixels = torch.from_numpy(np.array(image)).reshape(image.height, image.width, self.channels).permute(2, 0, 1)
         return resize(pixels, [self.size, self.size], antialias=True).contiguous()
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """(..., C, S, S) of uint8 -> the same of float32, each picture with zero mean and the same contrast: whatever
-        the light. A picture of one grey becomes zeros."""
+        """Give each image zero mean and the same contrast, whatever the light: (..., C, S, S), uint8 -> float32.
+
+        An image of one grey becomes zeros.
+        """
         levels = pixels.float()
         mean, std = (moment(dim=(-3, -2, -1), keepdim=True) for moment in (levels.mean, levels.std))
         return CONTRAST * (levels - mean) / (std + 1)

@@ -1,4 +1,4 @@
-"""Images, whole and undistorted, in a square: from the bytes of a file to the tensor of a detector, and boxes back."""
+"""Codec for detection: images, whole and undistorted, in a square; and boxes back to the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from handlers.codecs.image import ImageCodec, read_pixels
 
 @dataclass(frozen=True)
 class Letterboxed:
-    """An image of any size, (height, width), within `window`, (left, top, right, bottom), of a square: `pixels` is
-    (3, S, S) of uint8.
+    """A square, `pixels` (3, S, S) of uint8, with an image in its `window`, (left, top, right, bottom).
+
+    `size` is the height and width of the image as sent.
     """
 
     pixels: Tensor
@@ -23,20 +24,20 @@ class Letterboxed:
     size: tuple[int, int]
 
     def to_image(self, boxes: Tensor) -> Tensor:
-        """(..., 4) as x1, y1, x2, y2 in the square -> the same boxes in the image as sent, cut off at its edges."""
+        """Map boxes, (..., 4) as x1, y1, x2, y2, from the square to the image as sent, clipped to its edges."""
         return clip_boxes_to_image((boxes - self._shift) / self._scale, self.size)
 
     def to_square(self, boxes: Tensor) -> Tensor:
-        """(..., 4) as x1, y1, x2, y2 in the image as sent -> the same boxes in the square."""
+        """Map boxes, (..., 4) as x1, y1, x2, y2, from the image as sent to the square."""
         return boxes * self._scale + self._shift
 
     def content(self, square: Tensor) -> Tensor:
-        """(..., S, S) -> the part of it where the image is."""
+        """Crop (..., S, S) to the window."""
         left, top, right, bottom = self.window
         return square[..., top:bottom, left:right]
 
     def placed(self, content: Tensor, fill: int = 0) -> Tensor:
-        """(..., h, w), as `content` cuts it out -> (..., S, S), with `fill` beside it."""
+        """Invert `content`: pad (..., h, w) to (..., S, S) with `fill`."""
         left, top, right, bottom = self.window
         side = self.pixels.shape[-1]
         return torch.nn.functional.pad(content, [left, side - right, top, side - bottom], value=fill)
@@ -48,14 +49,15 @@ class Letterboxed:
     @property
     def _scale(self) -> Tensor:
         left, top, right, bottom = self.window
-        x, y = (right - left) / self.size[1], (bottom - top) / self.size[0]  # alike, but for rounding
+        x, y = (right - left) / self.size[1], (bottom - top) / self.size[0]  # equal but for rounding
         return torch.tensor([x, y, x, y])
 
 
 @dataclass(frozen=True)
 class LetterboxCodec:
-    """A square of `size` pixels in RGB; `mean` and `std` are of values in 0..1. What is beside the image is filled
-    with the mean colour, which normalised is zero.
+    """A square of `size` pixels in RGB; `mean` and `std`, by channel, are of values in 0..1.
+
+    The rest of the square is filled with the mean colour, which is zero once normalized.
     """
 
     size: int
@@ -63,7 +65,7 @@ class LetterboxCodec:
     std: Sequence[float]
 
     def letterbox(self, data: bytes) -> Letterboxed:
-        """The bytes of an image file -> the image, its longer side scaled to `size`; raises BadRequest."""
+        """Decode an image file and scale its longer side to `size`. Raises BadRequest if it is not an image."""
         image = read_pixels(data, 3)
         height, width = image.shape[1:]
         inner = [max(1, round(side * self.size / max(height, width))) for side in (height, width)]
@@ -77,11 +79,11 @@ class LetterboxCodec:
         return Letterboxed(square.contiguous(), (left, top, right, bottom), (height, width))
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """(..., 3, S, S) of uint8 -> the same shape of float32, each channel with about zero mean and unit variance."""
+        """Give each channel about zero mean and unit variance: (..., 3, S, S), uint8 -> float32."""
         return self._images.normalize(pixels)
 
     def pixels_of(self, values: Tensor) -> Tensor:
-        """The way back from what `normalize` gives: (..., 3, H, W) of uint8."""
+        """Invert `normalize`: (..., 3, H, W), float -> uint8."""
         return self._images.pixels_of(values)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Texts as subwords: frequent words are tokens, rare ones fall into parts, and Chinese into characters and words."""
+"""Codec for translation: frequent words are tokens, rare ones are split, and so is Chinese into characters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch import Tensor
 
 from handlers.codecs import byte_pairs
-from handlers.codecs.text import UNK
+from handlers.codecs.words import UNK
 
 BEGIN, END = 2, 3
 SPECIAL = ("<PAD>", "<UNK>", "<BEGIN>", "<END>")
-SPACE = "\u2581"  # what the tokenizer writes for it
+SPACE = "\u2581"  # the tokenizer's mark for a space
 HAN = "[\u3400-\u9fff\uf900-\ufaff]"
 
 
 @dataclass(frozen=True)
-class SubwordCodec(byte_pairs.BytePairs):
-    """Both languages share the tokenizer: names and numbers stay what they are. A text has at most `max_characters`,
-    and a translation at most `max_tokens`.
+class SubwordCodec(byte_pairs.TokenizerCodec):
+    """Byte-pair tokens that both languages share, so that names and numbers stay as they are.
+
+    A text has at most `max_characters` characters, a source and a target at most `max_tokens` tokens.
     """
 
     max_characters: int
@@ -28,7 +29,7 @@ class SubwordCodec(byte_pairs.BytePairs):
 
     @classmethod
     def fit(cls, texts: Iterable[str], vocabulary_size: int, max_characters: int, max_tokens: int) -> "SubwordCodec":
-        """Byte-pair encoding: digits and Chinese characters stand alone."""
+        """Train a byte-pair tokenizer on `texts`, in which digits and Chinese characters are tokens of their own."""
         tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNK]))
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -40,35 +41,35 @@ class SubwordCodec(byte_pairs.BytePairs):
             ]
         )
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
-        byte_pairs.train(tokenizer, list(texts), vocabulary_size, SPECIAL)
+        byte_pairs.train_tokenizer(tokenizer, list(texts), vocabulary_size, SPECIAL)
         return cls(tokenizer.to_str(), max_characters, max_tokens)
 
     def numbers(self, text: str) -> Tensor:
-        """(T,) of int64: the tokens and <END>."""
+        """Return the token ids of a text and <END>: (T,) of int64."""
         return torch.tensor([*self._tokenizer.encode(text).ids, END])
 
     def pieces(self, text: str) -> list[str]:
-        """What each of the tokens stands for, <END> left out."""
+        """Return the text of each token, without <END>."""
         return [piece for _, piece in self._encoded(text)]
 
     def unknown(self, text: str) -> list[str]:
-        """What of the text is read as <UNK>, each once."""
+        """Return the parts of a text that are encoded as <UNK>, each once."""
         return list(dict.fromkeys(piece for number, piece in self._encoded(text) if number == UNK))
 
     def _encoded(self, text: str) -> list[tuple[int, str]]:
-        """The tokens with what each stands for; an unknown one for what is there in the text."""
+        """Return the id and the text of each token; the text of an unknown one is the part that it covers."""
         encoded = self._tokenizer.encode(text)
-        rows = zip(encoded.ids, encoded.tokens, encoded.offsets, strict=True)
+        triples = zip(encoded.ids, encoded.tokens, encoded.offsets, strict=True)
         return [
             (number, text[slice(*place)] if number == UNK else token.replace(SPACE, " ").strip())
-            for number, token, place in rows
+            for number, token, place in triples
         ]
 
     def text(self, numbers: Sequence[int]) -> str:
-        """Those of a translation, without <END>."""
+        """Return the text of a translation's token ids, which are without <END>."""
         return str(self._tokenizer.decode(list(numbers)))
 
     def written(self, numbers: Sequence[int]) -> list[str]:
-        """What each token adds to the text."""
+        """Return the characters that each token adds to the text of `text`."""
         texts = [self.text(numbers[:count]) for count in range(len(numbers) + 1)]
         return [after[len(before) :].strip() for before, after in pairwise(texts)]

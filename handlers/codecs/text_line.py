@@ -1,6 +1,6 @@
-"""Lines of text: from the bytes of an image file to columns of ink, and from a network's frames to characters."""
+"""Codec for lines of text: from the bytes of an image file to columns of ink, and from frames to characters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from handlers.codecs.image import open_image
 
-BLANK = 0  # CTC's: a frame that says nothing new
-STRIDE = 4  # columns of pixels that one frame of the network stands for
-NARROWEST = 4 * STRIDE
-QUIET = 2 * STRIDE  # columns of paper at either end, so that the first and the last character have frames enough
+BLANK = 0  # CTC's class of frames without a new character
+STRIDE = 4  # columns of pixels per frame of the network
+MIN_WIDTH = 4 * STRIDE
+MARGIN_COLUMNS = 2 * STRIDE  # columns of paper at either end: enough frames for the first and the last character
 
 
 @dataclass(frozen=True)
 class Character:
-    """`confidence` is the highest probability among its frames, which are `first` to `last`, both included."""
+    """A recognized character; `confidence` is the highest probability of its frames, `first` to `last` inclusive."""
 
     character: str
     confidence: float
@@ -30,8 +30,8 @@ class Character:
 
 @dataclass(frozen=True)
 class Reading:
-    """`confidence` is the probability of the best path, the product over all frames: at most the text's own, which
-    is the sum over every path that spells it.
+    """A recognized text. `confidence` is the probability of the best path, the product over all frames: a lower bound
+    of the text's own probability, which is the sum over all paths that spell it.
     """
 
     characters: Sequence[Character]
@@ -39,14 +39,16 @@ class Reading:
 
     @property
     def text(self) -> str:
+        """All characters as one string."""
         return "".join(one.character for one in self.characters)
 
 
 @dataclass(frozen=True)
 class TextLineCodec:
-    """Character number i is `alphabet[i - 1]`, for 0 is the blank. Lines are scaled to `height` pixels, their width in
-    proportion; one that would be wider than `max_width` is squeezed into it. What most pixels are is taken for paper:
-    light text on a dark ground is turned round.
+    """Class i is `alphabet[i - 1]`, 0 being the blank.
+
+    Lines are scaled to `height` pixels, their width in proportion; one that would be wider than `max_width` is
+    compressed to it. The median pixel is taken for paper: light text on a dark background is inverted.
     """
 
     alphabet: str
@@ -55,7 +57,7 @@ class TextLineCodec:
 
     @classmethod
     def fit(cls, texts: Iterable[str], height: int, max_width: int) -> "TextLineCodec":
-        """The codec that knows every character of `texts`."""
+        """Return the codec whose alphabet is every character of `texts`."""
         return cls("".join(sorted(set("".join(texts)))), height, max_width)
 
     @cached_property
@@ -63,31 +65,32 @@ class TextLineCodec:
         return {character: number for number, character in enumerate(self.alphabet, start=BLANK + 1)}
 
     def numbers(self, text: str) -> Tensor:
-        """(L,) of int64; characters that the alphabet lacks are left out."""
+        """Return the classes of a text, (L,) of int64, without characters that the alphabet lacks."""
         return torch.tensor([self._number_of[one] for one in text if one in self._number_of], dtype=torch.int64)
 
     def ink(self, data: bytes) -> Tensor:
-        """The bytes of an image file -> what `ink_of` makes of the image."""
+        """Decode an image file and return its `ink_of`. Raises BadRequest if it is not an image."""
         return self.ink_of(open_image(data).convert("L"))
 
     def ink_of(self, image: Image.Image) -> Tensor:
-        """A grey image -> (W, height) of uint8, W a multiple of STRIDE, QUIET columns at either end: from 1, paper, to
-        255, ink, so that 0 is left for padding.
+        """Convert a grey image to (W, height) of uint8, from 1 (paper) to 255 (ink), 0 being padding.
+
+        W is a multiple of STRIDE and includes MARGIN_COLUMNS at either end.
         """
         width = STRIDE * round(image.width * self.height / image.height / STRIDE)
-        image = image.resize((min(max(width, NARROWEST), self.max_width), self.height), Image.Resampling.BILINEAR)
+        image = image.resize((min(max(width, MIN_WIDTH), self.max_width), self.height), Image.Resampling.BILINEAR)
         pixels = np.asarray(ImageOps.autocontrast(image, cutoff=1))  # (height, W)
         if np.median(pixels) >= 128:
             pixels = 255 - pixels
-        ink = np.pad(pixels, ((0, 0), (QUIET, QUIET)), constant_values=int(np.median(pixels)))
+        ink = np.pad(pixels, ((0, 0), (MARGIN_COLUMNS, MARGIN_COLUMNS)), constant_values=int(np.median(pixels)))
         return torch.from_numpy(ink.clip(1).T.copy())
 
     def normalize(self, ink: Tensor) -> Tensor:
-        """Padded lines (N, W, height) of uint8 -> (N, 1, height, W) of float32 in 0..1."""
+        """Convert padded lines (N, W, height) of uint8 to (N, 1, height, W) of float32 in 0..1."""
         return ink.transpose(1, 2).unsqueeze(1) / 255
 
     def read(self, logits: Tensor) -> Reading:
-        """The best path, (T, classes): the best class of each frame, repeats made one, blanks left out."""
+        """Decode the best path of logits (T, classes): the best class of each frame, repeats merged, blanks dropped."""
         probabilities, classes = (best.tolist() for best in logits.softmax(dim=1).max(dim=1))
         characters = []
         for number, run in groupby(range(len(classes)), classes.__getitem__):
@@ -96,3 +99,21 @@ class TextLineCodec:
                 confidence = max(probabilities[frame] for frame in frames)
                 characters.append(Character(self.alphabet[number - 1], confidence, frames[0], frames[-1]))
         return Reading(characters, float(np.prod(probabilities)))
+
+
+def path_score(
+    network: Callable[[Tensor], Tensor], logits: Tensor, first: int, last: int
+) -> Callable[[Tensor], Tensor]:
+    """Return the score to attribute to pixels: the log-probability of a part of the best path.
+
+    The path is that of `logits`, (T, classes), from frame `first` to `last` inclusive. The score is a function of
+    lines, (N, 1, H, W) -> (N,).
+    """
+    frames = torch.arange(first, last + 1, device=logits.device)
+    classes = logits.argmax(dim=1)[frames]
+
+    def score(lines: Tensor) -> Tensor:
+        log_probabilities: Tensor = network(lines).log_softmax(dim=2)
+        return log_probabilities[:, frames, classes].sum(dim=1)
+
+    return score

@@ -1,4 +1,4 @@
-"""Files that users send, in each of the three ways: as the body, as a form part, as base64 in JSON."""
+"""Uploaded files, in each of the three ways: as the body, as a form part, as base64 in JSON."""
 
 import base64
 import binascii
@@ -8,13 +8,20 @@ from handlers.errors import BadRequest
 
 
 def file_bytes(value: Any, field: str) -> bytes:
-    """The bytes of a file that was sent raw, as a form part, or as base64 (a data: URL will do); raises BadRequest."""
+    """Return the bytes of an uploaded file.
+
+    `value` is bytes (a raw body or a form part) or base64 as text, with or without the head of a data: URL. `field`
+    names the file in errors. Raises BadRequest for anything else, for base64 that is not valid, and for an empty file.
+
+    >>> file_bytes("data:text/plain;base64,aGk=", "image")
+    b'hi'
+    """
     if isinstance(value, str):
         text = value.partition(",")[2] if value.startswith("data:") else value
         try:
             value = base64.b64decode("".join(text.split()), validate=True)
-        except binascii.Error as fault:
-            raise BadRequest(field, f"not valid base64: {fault}") from fault
+        except binascii.Error as exc:
+            raise BadRequest(field, f"not valid base64: {exc}") from exc
     if not isinstance(value, bytes):
         raise BadRequest(
             field, f'send the {field} as the body, as a form part "{field}", or as {{"{field}": "<base64>"}}'

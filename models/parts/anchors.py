@@ -1,4 +1,4 @@
-"""SSD's default boxes: where they are, which object each is to find, and which of the idle ones teach something."""
+"""SSD's default boxes: their positions, their targets, and hard negative mining."""
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ MATCHER = SSDMatcher(0.5)
 
 
 def default_boxes(size: int, strides: list[int], scales: list[float], ratios: list[int]) -> tuple[Tensor, int]:
-    """(A, 4) as x1, y1, x2, y2 on a square of `size` pixels, map by map, row by row; and how many there are at a place.
+    """Return the boxes, (A, 4) as x1, y1, x2, y2 on a square of `size` pixels, and their number per position.
 
-    At each place of a map with scale s: two squares, of s and of the mean with the next scale, and a wide and a tall
+    They are in order of map, row and column.
+
+    At each position of a map with scale s: two squares, of s and of the mean with the next scale, and a wide and a tall
     box for each ratio. `scales` are shares of `size`, one more than there are maps.
     """
     generator = DefaultBoxGenerator([ratios] * len(strides), scales=scales, clip=False)
@@ -26,21 +28,22 @@ def default_boxes(size: int, strides: list[int], scales: list[float], ratios: li
 
 
 def match(target: Target, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """What each of A boxes is to say: its class, (A,), 0 for none and others from 1; and its offsets, (A, 4).
+    """Return the targets of A boxes: classes, (A,), 0 for none and others from 1; and offsets, (A, 4).
 
-    It is to find the object that it overlaps most, if by half; and each object has at least the box that fits it best.
+    A box is matched to the object that it overlaps most, if the IoU is at least 0.5; each object has at least the box
+    that overlaps it most.
     """
     classes = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
     if not len(target["boxes"]):
         return classes, torch.zeros_like(anchors)
-    object_of = MATCHER(box_iou(target["boxes"], anchors))  # (A,), below 0 for none
+    object_of = MATCHER(box_iou(target["boxes"], anchors))  # (A,), negative for none
     matched = object_of >= 0
     classes[matched] = target["labels"][object_of[matched]] + 1
     return classes, CODER.encode_single(target["boxes"][object_of.clamp(min=0)], anchors)
 
 
 def hard_negatives(losses: Tensor, matched: Tensor, ratio: int = 3) -> Tensor:
-    """(N, A) -> a mask of the boxes without object that are most wrong, `ratio` for each that has one."""
+    """Return a mask, (N, A), of the unmatched boxes with the largest losses, `ratio` for each matched box."""
     count = ratio * matched.sum(dim=1, keepdim=True)
     rank = losses.detach().masked_fill(matched, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
     return (rank < count) & ~matched

@@ -1,4 +1,4 @@
-"""BERT's encoder (Devlin et al., arXiv:1810.04805), which others can go on from: their own weights fit into it."""
+"""BERT's encoder (Devlin et al., arXiv:1810.04805), into which published weights of that architecture fit."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from models.parts.text import PAD, mask_of
 
 
 class Layer(nn.Module):
-    """Every token looks at all others; normalised last, as BERT is."""
+    """Self-attention and a feed-forward network, with normalization last, as in BERT."""
 
     def __init__(self, width: int, heads: int, dropout: float, eps: float) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Layer(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """What a token is, where it stands, and in which of two sentences: <SEP>, number `separator`, ends each."""
+    """Sum of the embeddings of token, position and sentence (first or second); id `separator`, <SEP>, ends each."""
 
     def __init__(
         self, vocabulary_size: int, separator: int, width: int, longest: int, dropout: float, eps: float
@@ -39,22 +39,22 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
         for embedding in (self.words, self.sentences):
             nn.init.normal_(embedding.weight, std=0.02)
-        # They learn, but begin as waves, where a shift is the same turn everywhere.
+        # Learned, but initialized as waves, for which a shift is the same rotation everywhere.
         self.places.weight.data.copy_(0.07 * positions(longest, width))
 
     def forward(self, ids: Tensor) -> Tensor:
         """(N, T) -> (N, T, D)."""
         ends = (ids == self.separator).long()
-        sentence = (ends.cumsum(dim=1) - ends).clamp(max=1)  # <SEP> belongs to what it ends
+        sentence = (ends.cumsum(dim=1) - ends).clamp(max=1)  # <SEP> belongs to the sentence that it ends
         place = torch.arange(ids.shape[1], device=ids.device)
         return self.dropout(self.norm(self.words(ids) + self.places(place) + self.sentences(sentence)))
 
 
 class Encoder(nn.Module):
-    """Tokens, of one sentence or two, and layers in which each looks at all others.
+    """Embeddings of one sentence or two, and layers of self-attention.
 
-    BERT has to find out by itself that neighbours matter. With few texts to learn from they can be given: a convolution
-    over `near` tokens comes first (as in Jiang et al., arXiv:2008.02496, within attention).
+    BERT has to learn that neighbours matter. With few training texts this is built in: a convolution over `near`
+    tokens comes first (as in Jiang et al., arXiv:2008.02496, within attention).
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         """(N, T) -> (N, T, D)."""
         x, mask = self.embeddings(ids), mask_of(ids)
         if self.near is not None:
-            seen = (x * mask.unsqueeze(2)).transpose(1, 2)  # (N, D, T): nothing of padding
+            seen = (x * mask.unsqueeze(2)).transpose(1, 2)  # (N, D, T): padding is zero
             x = x + nn.functional.gelu(self.near(seen).transpose(1, 2))
         for layer in self.layers:
             x = layer(x, mask)

@@ -1,15 +1,15 @@
-"""A bidirectional LSTM that rows of differing length may share a batch in."""
+"""A bidirectional LSTM for batches of sequences of different lengths."""
 
 import torch
 from torch import Tensor, fx, nn
 
 from models.parts.text import reverse_words
 
-fx.wrap("reverse_words")  # batch normalisations are folded by tracing, which can't look into torch.arange
+fx.wrap("reverse_words")  # batch normalization is folded by tracing, which fails on torch.arange
 
 
 class BiLSTM(nn.Module):
-    """One LSTM forward and one backward, each over a row's own steps: padding at the end changes nothing."""
+    """One LSTM forward and one backward, each over a sequence's own steps: padding at the end has no effect."""
 
     def __init__(self, in_features: int, hidden_size: int) -> None:
         super().__init__()

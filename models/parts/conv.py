@@ -1,4 +1,4 @@
-"""The trunk of the small detectors: 3x3 convolutions with batch normalisation, a stage for each halving."""
+"""Backbone of the small detectors: 3x3 convolutions with batch normalization, a stage for each halving."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ def conv_bn(in_channels: int, channels: int, stride: int = 1, activation: Activa
 
 
 class Trunk(nn.Module):
-    """(N, 3, S, S) -> maps of strides 4, 8, 16, ...: (N, width, S / stride, S / stride) for each of `widths`."""
+    """Backbone: (N, 3, S, S) -> maps of strides 4, 8, 16, ..., (N, width, S / stride, S / stride) by `widths`."""
 
     def __init__(self, widths: Sequence[int], activation: Activation = nn.ReLU) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every detector can do, so that handler, training and explanations need not know which it is."""
+"""Interface of detectors, by which handlers, training and explanations use any of them."""
 
 from abc import ABC, abstractmethod
 from typing import NotRequired, TypedDict
@@ -6,8 +6,8 @@ from typing import NotRequired, TypedDict
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-CANDIDATES, MOST = 400, 100  # boxes that NMS looks at, and that are left of them at most, for each image
-OVERLAP = 0.45  # IoU from which on the worse of two boxes of a class goes
+CANDIDATES, MOST = 400, 100  # boxes per image before and after non-maximum suppression (NMS), at most
+OVERLAP = 0.45  # IoU above which NMS drops the worse of two boxes of a class
 
 
 class Target(TypedDict):
@@ -22,8 +22,10 @@ class Target(TypedDict):
 
 
 class Detections(Target):
-    """The same with scores, (M,) in 0..1, best first. `shapes` are what a network knows of masks: (M, K, K) in 0..1,
-    how sure it is that the object is in each of K x K cells of its box (models/parts/masks.py lays them out).
+    """Targets with scores, (M,) in 0..1, best first.
+
+    `shapes` are masks, (M, K, K) in 0..1: the probability that the object covers each of K x K cells of its box
+    (models/parts/masks.py scales them to pixels).
     """
 
     scores: Tensor
@@ -31,29 +33,32 @@ class Detections(Target):
 
 
 class Detector(nn.Module, ABC):
-    """`forward` is the network alone: what is folded, exported and run fast. Its output goes to `detections`, which
-    depends on no weights and so may be asked of any copy of the network. Classes are numbered from 0.
+    """Base class. `forward` is the network alone: the part that is folded, exported and optimized.
+
+    Its output goes to `detections`, which uses no weights: any copy of the network will do. Classes count from 0.
     """
 
     size: int
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, S, S), normalised -> (N, ...): raw numbers, a row an image."""
+        """Return raw outputs, (N, ...), of normalized images, (N, 3, S, S)."""
 
     @abstractmethod
     def detections(self, raw: Tensor) -> list[Detections]:
-        """What `forward` gave -> the objects in each image, however poor their scores."""
+        """Convert the output of `forward` to the objects in each image, however low their scores."""
 
     @abstractmethod
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
-        """The parts of the loss, by name: scalars, to be added up. It takes images, for what a two-stage network
-        learns from lies between its stages.
+        """Return the parts of the loss by name: scalars, to be added up.
+
+        It takes images because a two-stage network's losses arise between its stages.
         """
 
     def best(self, boxes: Tensor, scores: Tensor) -> Detections:
-        """boxes: (A, 4), or (A, K, 4) where each class has its own; scores: (A, K) -> NMS class by class: the best box
-        is kept, those that overlap it go, and again with the next.
+        """Apply NMS class by class: keep the best box, drop those that overlap it, repeat with the next.
+
+        boxes: (A, 4), or (A, K, 4) where each class has its own; scores: (A, K).
         """
         count, classes = scores.shape
         clipped = clip_boxes_to_image(boxes, (self.size, self.size)).view(count, -1, 4).expand(-1, classes, -1)

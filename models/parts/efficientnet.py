@@ -1,4 +1,6 @@
-"""EfficientNet-Lite0: Tan and Le, arXiv:1905.11946, without squeeze and excitation. Layers as in the weights' file."""
+"""EfficientNet-Lite0: Tan and Le, arXiv:1905.11946, without squeeze and excitation. The order of layers is that of
+the published weights.
+"""
 
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ STAGES = (
 
 
 def conv(in_channels: int, channels: int, kernel_size: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """A convolution padded as TensorFlow does, where the weights are from (for even sizes), and batch normalisation."""
+    """Return a convolution padded as in TensorFlow (for even sizes), where the weights are from, and batch norm."""
     before, after = (kernel_size - stride) // 2, kernel_size - stride - (kernel_size - stride) // 2
     return [
         nn.ZeroPad2d((before, after, before, after)),
@@ -25,7 +27,7 @@ def conv(in_channels: int, channels: int, kernel_size: int = 1, stride: int = 1,
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to `expansion` times the channels, depthwise, 1x1 back down; its input is added where the shape stays."""
+    """1x1 to `expansion` times the channels, depthwise, 1x1 back down; with a shortcut where the shape stays."""
 
     def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class InvertedResidual(nn.Module):
 
 
 def layers() -> list[nn.Module]:
-    """Four for the stem, one for each block, and a last convolution to 1280 channels with its three."""
+    """Return all layers: four of the stem, one per block, and a last convolution to 1280 channels (three)."""
     made: list[nn.Module] = [*conv(3, 32, 3, stride=2), nn.ReLU6()]  # (N, 32, S/2, S/2)
     before = 32
     for expansion, channels, blocks, stride, kernel_size in STAGES:
@@ -51,9 +53,9 @@ def layers() -> list[nn.Module]:
 
 
 class Maps(nn.Sequential):
-    """(N, 3, S, S) -> maps of strides 4, 8, 16 and 32: (N, width, S / stride, S / stride) for each of `widths`."""
+    """Backbone: (N, 3, S, S) -> maps of strides 4, 8, 16 and 32, (N, width, S / stride, S / stride) by `widths`."""
 
-    LAST = (6, 8, 14, 18)  # of each stride, the place of the last block
+    LAST = (6, 8, 14, 18)  # index of the last block of each stride
     widths = (24, 40, 112, 192)
 
     def __init__(self) -> None:

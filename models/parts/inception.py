@@ -1,11 +1,11 @@
-"""The block of GoogLeNet: one input seen at four scales, side by side (Szegedy et al., arXiv:1409.4842)."""
+"""The inception block: one input at four scales in parallel (Szegedy et al., arXiv:1409.4842)."""
 
 import torch
 from torch import Tensor, nn
 
 
 def conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size at stride 1, batch normalisation and ReLU."""
+    """Return a convolution that keeps the size at stride 1, batch normalization and ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(channels),
@@ -14,9 +14,9 @@ def conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> 
 
 
 class Inception(nn.Module):
-    """Branches of 1x1, of 1x1 then 3x3, of 1x1 then 5x5, and of pooling then 1x1; their channels lie one after another.
+    """Branches of 1x1, of 1x1 then 3x3, of 1x1 then 5x5, and of pooling then 1x1, concatenated by channel.
 
-    `by_3x3` and `by_5x5` are (channels that the 1x1 reduces to, channels that come out).
+    `by_3x3` and `by_5x5` are (channels after the 1x1 reduction, output channels).
     """
 
     def __init__(

@@ -1,16 +1,16 @@
-"""A mask that is known on a few cells of its box, laid out on pixels."""
+"""Masks of objects: from the cells of a box to the pixels of an image."""
 
 import torch
 from torch import Tensor
 
-SURE = 0.5  # what a pixel's value must reach to be the object's
+SURE = 0.5  # value from which a pixel belongs to the object
 
 
 def pasted(shapes: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """shapes: (M, K, K) in 0..1, boxes: (M, 4) -> (M, *size) of bool, `size` being (height, width).
+    """Scale shapes, (M, K, K) in 0..1, to their boxes, (M, 4): (M, *size) of bool, `size` being (height, width).
 
-    A pixel is the object's if its middle lies in the box and the value there, linear between the middles of the cells,
-    is SURE.
+    A pixel belongs to the object if its centre is in the box and the value there, linearly interpolated between the
+    centres of the cells, is at least SURE.
     """
     cells = shapes.shape[-1]
     down, rows = _along(boxes[:, 1::2], cells, size[0])  # (M, height, K), (M, height)
@@ -20,8 +20,10 @@ def pasted(shapes: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _along(edges: Tensor, cells: int, pixels: int) -> tuple[Tensor, Tensor]:
-    """edges: (M, 2), the first and last of the boxes along one axis -> (M, pixels, cells), the share of each cell in
-    the value of each pixel, and (M, pixels), whether the pixel's middle is in the box.
+    """Interpolate along one axis, of which edges, (M, 2), are the first and last coordinate of each box.
+
+    Returns the weight of each cell in the value of each pixel, (M, pixels, cells), and a mask, (M, pixels), of pixels
+    whose centres are in the box.
     """
     middles = torch.arange(pixels, device=edges.device) + 0.5
     first, last = edges.unsqueeze(2).unbind(dim=1)  # (M, 1) each

@@ -1,4 +1,4 @@
-"""What a network for masks can do, so that training need not know which it is."""
+"""Interface of segmentation networks, by which training uses any of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from torch.nn.functional import interpolate
 
 
 class Segmenter(nn.Module, ABC):
-    """Scores the places of maps of several strides; `stride` says which of them is the answer."""
+    """Base class of networks with scores at several strides, of which `stride` is the output."""
 
     STRIDES: ClassVar[Sequence[int]]  # from the coarsest on
     stride: int
 
     @abstractmethod
     def scores(self, images: Tensor) -> dict[int, Tensor]:
-        """(N, 3, S, S) -> the logits, (N, classes, S / stride, S / stride), from the coarsest stride to `stride`."""
+        """Return the logits, (N, classes, S / stride, S / stride), by stride, from the coarsest to `stride`."""
 
     def forward(self, images: Tensor) -> Tensor:
         return upsampled(self.scores(images)[self.stride], images.shape[-1])  # (N, classes, S, S)
 
 
 def upsampled(scores: Tensor, side: int) -> Tensor:
-    """(N, C, h, w) -> (N, C, side, side), bilinear: a transposed convolution whose weights are fixed, but faster."""
+    """Interpolate bilinearly, (N, C, h, w) -> (N, C, side, side): like a transposed convolution, but faster."""
     return interpolate(scores, size=(side, side), mode="bilinear", align_corners=False)

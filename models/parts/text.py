@@ -1,4 +1,4 @@
-"""What text networks share. Token 0 is padding, everywhere."""
+"""Layers and masks that text networks share. Id 0 is padding everywhere."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,15 @@ PAD = 0
 
 
 def mask_of(ids: Tensor) -> Tensor:
-    """True where there is a word. ids: (N, T) of int64 -> (N, T) of bool."""
+    """Return True where there is a word: (N, T) of int64 -> (N, T) of bool."""
     return ids != PAD
 
 
 def reverse_words(x: Tensor, mask: Tensor) -> Tensor:
-    """Each row's words in reverse order, its padding left at the end.
+    """Reverse the words of each text, with its padding still at the end.
 
-    Two plain LSTMs, one of them over reversed words, do what a bidirectional one does over packed sequences; unlike
-    packing this exports to ONNX and torch.export. x: (N, T, D), mask: (N, T) -> (N, T, D).
+    Two plain LSTMs, one of them over reversed words, compute what a bidirectional one does over packed sequences;
+    unlike packing, this exports to ONNX and torch.export. x: (N, T, D), mask: (N, T) -> (N, T, D).
     """
     lengths = mask.sum(dim=1, keepdim=True)  # (N, 1)
     position = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)  # (N, T)
@@ -34,20 +34,20 @@ class BiLSTM(nn.Module):
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """(N, T, D), (N, T) -> (N, T, 2H)."""
         ahead, _ = self.forward_lstm(words)  # (N, T, H)
-        back, _ = self.backward_lstm(reverse_words(words, mask))  # (N, T, H), in reading order from the end
+        back, _ = self.backward_lstm(reverse_words(words, mask))  # (N, T, H), from the last word to the first
         return torch.cat([ahead, reverse_words(back, mask)], dim=2)
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
-    """The maximum over the words, padding left out, so that no answer depends on its neighbours in the batch.
+    """Return the maximum over the words, without padding, so that no output depends on the rest of the batch.
 
-    Zero where there is no word at all. x: (N, T, D), mask: (N, T) -> (N, D).
+    Zero for a text without words. x: (N, T, D), mask: (N, T) -> (N, D).
     """
     highest = x.masked_fill(~mask.unsqueeze(2), torch.finfo(x.dtype).min).amax(dim=1)
     return highest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the words, padding left out. x: (N, T, D), mask: (N, T) -> (N, D)."""
+    """Return the mean over the words, without padding. x: (N, T, D), mask: (N, T) -> (N, D)."""
     weights = mask.unsqueeze(2).to(x.dtype)
     return (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What the R-CNNs share: one network proposes where objects may be, others look at each proposal."""
+"""Base of the R-CNNs: a region proposal network, and heads that classify each proposal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,16 +20,16 @@ Sizes = list[tuple[int, int]]
 
 
 class TwoStage(Detector):
-    """torchvision's parts on a pretrained trunk, any of which a subclass may exchange by giving its own to `__init__`:
+    """torchvision's parts on a pretrained backbone, each of which a subclass may replace through `__init__`:
 
     trunk: (N, 3, S, S) -> a list of maps of strides 4, 8, 16, 32, with `widths` channels;
     neck:  a dict of such maps by name -> the same with CHANNELS each (a feature pyramid);
-    head:  (proposals, CHANNELS, POOL, POOL), what RoI align cuts out -> (proposals, FEATURES).
+    head:  the output of RoI align, (proposals, CHANNELS, POOL, POOL) -> (proposals, FEATURES).
     """
 
     CHANNELS, POOL, FEATURES = 48, 7, 128
-    PROPOSALS = 48  # an image that go into the second stage
-    CANONICAL = 0.5  # of S: boxes of this side are cut out of the map of stride 16, those of half of it out of stride 8
+    PROPOSALS = 48  # per image, into the second stage
+    CANONICAL = 0.5  # of S: boxes of this side are pooled from the map of stride 16, those of half of it from stride 8
     SCALES = (0.15, 0.28, 0.5)  # of S: sides of the anchors on the maps of strides 8, 16 and 32
     RATIOS = (0.5, 1.0, 2.0, 4.0)  # height to width
 
@@ -73,7 +73,7 @@ class TwoStage(Detector):
         )
 
     def align(self, cells: int, canonical: float) -> MultiScaleRoIAlign:
-        """What cuts boxes out of the maps, the larger ones out of coarser maps."""
+        """Return the RoI align that pools boxes from the maps, larger ones from coarser maps."""
         return MultiScaleRoIAlign(["0", "1", "2", "3"], cells, 1, canonical_scale=round(self.size * canonical))
 
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ class TwoStage(Detector):
 
     @contextmanager
     def learning(self, on: bool) -> Iterator[None]:
-        """torchvision's stages give losses or answers by their mode; validation wants both, whatever the trunk's is."""
+        """Switch torchvision's stages, which return losses or detections by their mode; validation needs both."""
         stages: list[Any] = [self.rpn, self.roi_heads]
         before = [stage.training for stage in stages]
         try:
@@ -111,5 +111,5 @@ class TwoStage(Detector):
 
 
 def _but_first(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Proposals come from strides 8 on: the finest map has most of the places, and few objects are as small."""
+    """Drop the finest map: it has most of the positions, and few objects are as small."""
     return {name: one for name, one in features.items() if name != "0"}

@@ -16,10 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from archive.sign import sign
-from serving import supervise
-from serving.management import Keys
-from serving.settings import Settings
+from marina.packaging.sign import sign
+from marina.serving import supervisor
+from marina.serving.torchserve.client import Keys
+from marina.settings import Settings
 
 HERE = Path(__file__).parent
 CONFIG = """\
@@ -99,10 +99,10 @@ class Bundle:
     def pack(self, name: str, version: str = "1.0", **kind) -> Path:
         return dummy(self.settings.store, self.keys, name, version, **kind)
 
-    def run(self, *command: str, package: str = "serving", **environment: str) -> subprocess.CompletedProcess[str]:
-        """`python -m serving ...` against this instance."""
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`marina ...` against this instance."""
         return subprocess.run(
-            [sys.executable, "-m", package, *map(str, command)],
+            [sys.executable, "-m", "marina", *map(str, command)],
             env={**os.environ, **self.settings.environment(), "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
@@ -110,8 +110,8 @@ class Bundle:
             timeout=150,
         )
 
-    def do(self, *command: str, package: str = "serving") -> str:
-        result = self.run(*command, package=package)
+    def do(self, *command: str) -> str:
+        result = self.run(*command)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
@@ -119,7 +119,7 @@ class Bundle:
         return httpx.get(f"http://127.0.0.1:{self.settings.control_port}{path}", timeout=30, trust_env=False)
 
     def is_ready(self) -> bool:
-        """Control is there, and says that everything is ready."""
+        """Check that control responds and reports everything as ready."""
         try:
             return self.control().status_code == 200
         except httpx.TransportError:
@@ -171,4 +171,4 @@ def bundle_in(root: Path, store: Path) -> Iterator[Bundle]:
         yield bundle
     finally:
         bundle.http.close()
-        supervise.stop(bundle.settings)
+        supervisor.stop(bundle.settings)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import models
-from serving.settings import ROOT
+from marina.settings import ROOT
+from marina.training import evaluation
+from marina.training.task import EvaluationRequest
 from tests.serve.bundle import Bundle, bundle_in
 from tests.serve.real import STARTERS, TASK
-from training import requests
-from training.requests import Request
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +28,19 @@ def starters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     root = tmp_path_factory.mktemp("s")
     shutil.copytree(ROOT / "var" / "keys", root / "var" / "keys")
     with bundle_in(root, ROOT / "archive" / "store") as running:
-        running.do("start", *STARTERS)
+        running.do("serve", *STARTERS)
         yield running
 
 
 @pytest.fixture(scope="session")
-def tests_of() -> Callable[[str], list[Request]]:
+def tests_of() -> Callable[[str], list[EvaluationRequest]]:
     """`tests_of(name)`: the model's whole test split as requests."""
-    made: dict[tuple[str, str], list[Request]] = {}
+    made: dict[tuple[str, str], list[EvaluationRequest]] = {}
 
-    def of(name: str) -> list[Request]:
+    def of(name: str) -> list[EvaluationRequest]:
         key = (models.find(name).data, TASK[name])
         if key not in made:
-            made[key] = list(requests.of(name))
+            made[key] = list(evaluation.requests_of(name))
         return made[key]
 
     return of

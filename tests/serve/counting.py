@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from archive.build import model_config
-from archive.sign import sign
-from archive.sources import ROOT, closure
+from marina.packaging.build import model_config
+from marina.packaging.freshness import closure
+from marina.packaging.sign import sign
+from marina.settings import ROOT
 from models.card import Serving
 
 HANDLER = Path("tests", "serve", "counting_handler.py")

@@ -6,14 +6,14 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
 from handlers.errors import BadRequest
-from handlers.replies import INTEGER, STRING, schema
+from handlers.response import INTEGER, STRING, schema
 from handlers.streaming import StreamingHandler
 
 
 class Counting(StreamingHandler):
-    REQUEST = MappingProxyType({"application/json": {"schema": {"type": "object"}}})
-    REPLY = schema(model=STRING, version=STRING, count=INTEGER)
-    NOT_EXPLAINED = "one after the other"
+    request_schema = MappingProxyType({"application/json": {"schema": {"type": "object"}}})
+    response_schema = schema(model=STRING, version=STRING, count=INTEGER)
+    no_explanation_reason = "one after the other"
 
     def load(self, folder, device):
         """There is no network."""
@@ -21,7 +21,7 @@ class Counting(StreamingHandler):
         self._running = {}
 
     def decode(self, row):
-        to = row.whole("to", 1, 10_000)
+        to = row.integer("to", 1, 10_000)
         if to is None:
             raise BadRequest("to", "not given")
         return to, float(row.option("seconds") or 0)

@@ -1,4 +1,4 @@
-"""A fork server of its own, and workers that run what a test gives them."""
+"""A separate fork server, and workers that run a test's code."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.settings import ROOT
+from marina.settings import ROOT
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Rig:
 
     @contextmanager
     def server(self) -> Iterator[subprocess.Popen]:
-        command = [sys.executable, "-m", "serving.forks.server", self.socket]
+        command = [sys.executable, "-m", "marina.serving.forkserver.server", self.socket]
         with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as server:
             try:
                 yield server
@@ -41,7 +41,7 @@ class Rig:
         script.parent.mkdir()
         script.write_text(textwrap.dedent(code))
         arguments = ("--sock-type", "unix", "--sock-name", folder / ".ts.sock.9001")
-        python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", self.socket]
+        python = [sys.executable, "-IS", ROOT / "marina" / "serving" / "forkserver" / "shim.py", self.socket]
         environment = {**os.environ, "PYTHONPATH": f"{folder}:", **environment}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [*python, script, *arguments]
@@ -58,5 +58,5 @@ class Rig:
 
 
 def pid_of(shim: subprocess.Popen) -> int:
-    """Of the child, which says it first."""
+    """Return the pid of the child, which prints it first."""
     return int(shim.stdout.readline())

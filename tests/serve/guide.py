@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from serving.settings import ROOT, Settings
+from marina.settings import ROOT, Settings
 from tests.serve.bundle import free_ports
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,7 +36,7 @@ class Reader:
         }
 
     def run(self, command: str) -> str:
-        """What the command prints; fails unless it succeeds."""
+        """Return the output of a command, which must succeed."""
         command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         done = subprocess.run(
             ["bash", "-c", command],

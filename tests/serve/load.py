@@ -21,7 +21,7 @@ class Seen:
     variant: str = ""
     source: str = ""
     request_id: str = ""
-    pid: int = 0  # of the worker, where it says so
+    pid: int = 0  # of the worker, where it reports it
 
 
 @dataclass
@@ -62,8 +62,8 @@ class Load:
         except httpx.TransportError:
             self.seen.append(Seen(user, 0))
             return
-        said = (answer.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
-        self.seen.append(Seen(user, answer.status_code, *said, answer.json().get("pid", 0)))
+        names = (answer.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
+        self.seen.append(Seen(user, answer.status_code, *names, answer.json().get("pid", 0)))
 
     def wait_for(self, count: int) -> None:
         """Until `count` more replies have come, however long that takes."""
@@ -80,7 +80,7 @@ class Load:
 
 
 def assigned(url: str, users: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Variant and source for each of these users, asked once."""
+    """Return variant and source for each of these users, by one request each."""
     with httpx.Client(timeout=60, trust_env=False) as client:
         found = {}
         for user in users:

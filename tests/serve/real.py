@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 import models
-from serving.settings import ROOT
+from marina.settings import ROOT
 from tests.serve.bundle import Bundle
 
 STARTERS = [name for name in models.names() if models.find(name).starter]

@@ -1,4 +1,4 @@
-"""docs/add-your-model.md, word for word: one new file becomes a served model, and nothing else is edited."""
+"""docs/guides/add-your-model.md, word for word: one new file becomes a served model, and nothing else is edited."""
 
 import json
 import re
@@ -7,11 +7,11 @@ import subprocess
 import httpx
 import pytest
 
-from serving.settings import ROOT
+from marina.settings import ROOT
 from tests.serve.guide import Reader, blocks, commands
 
 pytestmark = pytest.mark.serve
-PAGE = "docs/add-your-model.md"
+PAGE = "docs/guides/add-your-model.md"
 
 
 def test_the_guide_leads_from_a_file_to_an_answer(tmp_path_factory):
@@ -23,9 +23,9 @@ def test_the_guide_leads_from_a_file_to_an_answer(tmp_path_factory):
     assert [command.split()[1] for command in typed] == ["archive", "serve", "predict", "explain", "stop"]
     try:
         for command in typed[:-1]:
-            said = reader.run(command)
+            output = reader.run(command)
             if " predict " in command:
-                assert json.loads(said)["model"] == "perceptron"
+                assert json.loads(output)["model"] == "perceptron"
         url = f"http://127.0.0.1:{reader.port}"
         listed = httpx.get(f"{url}/v1/models", trust_env=False).json()
         assert [entry["name"] for entry in listed] == ["perceptron"]

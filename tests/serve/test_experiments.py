@@ -33,16 +33,16 @@ def bundle(instance: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle
     """Serves alpha and beta, with the experiment `digits` running."""
     for name in ("alpha", "beta"):
         instance.pack(name, batch=8)
-    instance.do("start")
+    instance.do("serve")
     instance.file = tmp_path_factory.mktemp("experiments") / "experiments.yaml"
     instance.file.write_text(YAML)
-    said = ab(instance, "create", "digits", "--file", instance.file, "--why", "to see")
-    assert "alpha@1.0 90 %, beta@1.0 10 %, applied by Envoy" in said
+    output = ab(instance, "create", "digits", "--file", instance.file, "--why", "to see")
+    assert "alpha@1.0 90 %, beta@1.0 10 %, applied by Envoy" in output
     return instance
 
 
 def ab(bundle: Bundle, *command: object) -> str:
-    return bundle.do(*map(str, command), package="routing")
+    return bundle.do("ab", *map(str, command))
 
 
 def url(bundle: Bundle) -> str:
@@ -69,10 +69,10 @@ def known(bundle: Bundle) -> dict:
 
 
 def test_what_is_not_ready_or_known_is_refused_by_name(bundle: Bundle):
-    refused = bundle.run("create", "unready", "--file", str(bundle.file), package="routing")
+    refused = bundle.run("ab", "create", "unready", "--file", str(bundle.file))
     assert refused.returncode == 1
     assert "gamma@3.0: it is not served" in refused.stderr
-    again = bundle.run("create", "digits", "--file", str(bundle.file), package="routing")
+    again = bundle.run("ab", "create", "digits", "--file", str(bundle.file))
     assert "it runs already" in again.stderr
     assert bundle.experiments("PUT", "/digits/weights", weights={"delta@1": 100}).status_code == 400
     assert bundle.experiments("PUT", "/digits/weights", weights={A: 60}).json()["message"].endswith("not to 100")
@@ -115,7 +115,7 @@ def test_assignments_outlive_envoy_control_and_the_whole_bundle(bundle: Bundle):
         back(bundle, program, pid)
         assert split(bundle) == before
     bundle.do("stop")
-    bundle.do("start")
+    bundle.do("serve")
     assert split(bundle) == before
 
 
@@ -153,7 +153,7 @@ def test_the_default_is_swapped_ten_times_under_load(bundle: Bundle):
 
 
 def test_a_mirror_is_compared_until_it_is_ended(bundle: Bundle):
-    unready = bundle.run("mirror", "digits", "gamma@3.0", "20", package="routing")
+    unready = bundle.run("ab", "mirror", "digits", "gamma@3.0", "20")
     assert "gamma@3.0: it is not served" in unready.stderr
     ab(bundle, "mirror", "digits", B, 100)
     before = split(bundle)

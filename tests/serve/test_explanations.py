@@ -34,9 +34,9 @@ def test_the_telling_words_weigh_most(starters, name):
         for text in ("房间很干净，服务非常好，推荐", "房间太差，服务恶劣，非常失望")
     )
     assert good["target"]["label"] != bad["target"]["label"]
-    for reply, telling in ((good, {"干净", "推荐", "好"}), (bad, {"差", "恶劣", "失望", "太差"})):
+    for reply, expected in ((good, {"干净", "推荐", "好"}), (bad, {"差", "恶劣", "失望", "太差"})):
         heaviest = sorted(reply["words"], key=lambda word: -word["weight"])[:3]
-        assert telling & {word["word"] for word in heaviest}, reply
+        assert expected & {word["word"] for word in heaviest}, reply
 
 
 @pytest.mark.parametrize("name", TABLES)

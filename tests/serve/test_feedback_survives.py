@@ -7,8 +7,7 @@ import threading
 import httpx
 import pytest
 
-from routing.database import connect, reading
-from routing.tables import Feedback
+from marina.experiments.database import Feedback, connect, read_session
 from tests.serve.bundle import Bundle, eventually
 from tests.serve.load import Load
 from tests.serve.test_resilience import pid_of
@@ -22,7 +21,7 @@ COUNT = 1000
 def bundle(instance: Bundle) -> Bundle:
     for name in ("alpha", "beta"):
         instance.pack(name, batch=8)
-    instance.do("start")
+    instance.do("serve")
     variants = [{"model": "alpha", "version": "1.0", "weight": 50}, {"model": "beta", "version": "1.0", "weight": 50}]
     order = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
     assert instance.experiments("POST", **order).status_code == 201
@@ -57,7 +56,7 @@ def test_every_acknowledged_feedback_is_there_once_after_kills(bundle: Bundle):
     assert len(acknowledged) == COUNT
 
     def kept() -> dict[str, tuple[float | None, str]]:
-        with reading(connect(bundle.settings.database_url)) as session:
+        with read_session(connect(bundle.settings.database_url)) as session:
             return {row.request_id: (row.reward, row.status) for row in session.query(Feedback)}
 
     eventually(lambda: all(status == "accepted" for _, status in kept().values()), "all found their requests", 90)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from archive.sign import private_key
-from serving.settings import ROOT
+from marina.packaging.sign import private_key
+from marina.settings import ROOT
 from tests.samples import picture
 from tests.serve.bundle import bundle_in
 
@@ -49,13 +49,13 @@ def test_an_upstream_example_works_unchanged_once_it_is_signed(upstream, tmp_pat
     (store / "upstream-1.0.mar").write_bytes(upstream.read_bytes())
     with bundle_in(root, store) as bundle:
         private_key(bundle.keys)  # there is a key, but it has not signed this
-        refused = bundle.run("start")
+        refused = bundle.run("serve")
         assert refused.returncode != 0
         assert "upstream-1.0.mar" in refused.stdout + refused.stderr
         bundle.run("stop")
-        sign = [sys.executable, "-m", "archive", "sign", upstream, "--store", store, "--keys", bundle.keys]
+        sign = [sys.executable, "-m", "marina", "sign", upstream, "--store", store, "--keys", bundle.keys]
         subprocess.run(sign, check=True, cwd=ROOT)
-        bundle.do("start")
+        bundle.do("serve")
         assert bundle.http.get("/ready").status_code == 200
         for path in ("/predictions/upstream", "/predictions/upstream/1.0"):
             put = bundle.http.put(path, content=picture())  # curl -T

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.settings import ROOT
+from marina.settings import ROOT
 from tests.serve.bundle import eventually
 from tests.serve.forked import Rig, pid_of
 
@@ -42,7 +42,7 @@ print(json.dumps({
     "blocked": [str(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     "wakeup": signal.set_wakeup_fd(-1), "tasks": len(os.listdir("/proc/self/task")),
     "threads": threading.active_count(),
-    "ours": sorted(set(sys.modules) & {"serving", "serving.forks", "handlers", "models", "archive"}),
+    "ours": sorted(set(sys.modules) & {"marina", "marina.serving.forkserver", "handlers", "models"}),
 }))
 """
 
@@ -63,7 +63,7 @@ def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected", "said"),
+    ("code", "expected", "message"),
     [
         ("pass", 0, ""),
         ("import sys; sys.exit()", 0, ""),
@@ -75,10 +75,10 @@ def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
         ("import os; os.kill(os.getpid(), 11)", 139, ""),
     ],
 )
-def test_the_shim_ends_as_the_child(rig: Rig, code: str, expected: int, said: str):
-    output, errors, returned = rig.run(f"print('said', end='', flush=True)\n{code}")
-    assert (output, returned) == ("said", expected)
-    assert said in errors
+def test_the_shim_ends_as_the_child(rig: Rig, code: str, expected: int, message: str):
+    output, errors, returned = rig.run(f"print('output', end='', flush=True)\n{code}")
+    assert (output, returned) == ("output", expected)
+    assert message in errors
 
 
 def test_each_child_has_random_numbers_of_its_own(rig: Rig):
@@ -108,17 +108,19 @@ def test_what_workers_need_is_there_before_the_fork(rig: Rig):
 
 
 def before_fork(code: str) -> subprocess.CompletedProcess[str]:
-    """What the server does before it forks, after `code`."""
-    program = f"import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from serving.forks import server\n{code}"
+    """Run `code`, and then the steps of the server before it forks."""
+    program = (
+        f"import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; from marina.serving.forkserver import server\n{code}"
+    )
     return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False
     )
 
 
-def test_nothing_asks_for_cuda_before_the_fork():
-    """To ask whether there is a GPU already opens the driver, which no fork survives."""
-    asks = "import torch\ndef asked(*_): os._exit(9)\ntorch.cuda.is_available = torch._C._cuda_getDeviceCount = asked\n"
-    done = before_fork(asks + "server.preload(); server.check()")
+def test_nothing_queries_cuda_before_the_fork():
+    """Even a query for a GPU opens the driver, which no fork survives."""
+    patch = "import torch\ndef fail(*_): os._exit(9)\ntorch.cuda.is_available = torch._C._cuda_getDeviceCount = fail\n"
+    done = before_fork(patch + "server.preload(); server.check()")
     assert done.returncode == 0, done.stderr
 
 
@@ -135,7 +137,7 @@ def test_the_server_refuses_to_fork_what_would_break(code: str, why: str):
 
 
 PID = "import os, sys, time; print(os.getpid(), flush=True)\n"
-# A loop in C that neither lets go of the interpreter's lock nor looks at signals.
+# A loop in C that neither releases the interpreter's lock nor checks signals.
 BUSY = PID + "import itertools; sum(itertools.repeat(1))"
 
 
@@ -190,7 +192,7 @@ def test_without_a_server_the_real_python_runs(tmp_path: Path):
 def test_other_scripts_run_with_the_real_python(rig: Rig, tmp_path: Path):
     script = tmp_path / "metric_collector.py"
     script.write_text("import os, sys; print(os.getpid(), sys.argv[1:], sys.stdin.read(), sys.flags.isolated)")
-    python = [sys.executable, "-IS", ROOT / "serving" / "forks" / "shim.py", rig.socket]
+    python = [sys.executable, "-IS", ROOT / "marina" / "serving" / "forkserver" / "shim.py", rig.socket]
     for command in ([script, "--gpu", "0"], ["-c", script.read_text(), "--gpu", "0"]):
         process = subprocess.Popen([*python, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.communicate("in")[0] == f"{process.pid} ['--gpu', '0'] in 0\n"

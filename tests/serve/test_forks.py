@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from archive.sign import sign
-from serving import launch, supervise
+from marina.packaging.sign import sign
+from marina.serving import launch, supervisor
 from tests.serve.bundle import Bundle, bundle_in, eventually
 from tests.serve.load import Load
 
@@ -23,8 +23,8 @@ INITIALIZE = b"    def initialize(self, context):\n"
 LOUD = b"""
         import handlers
         print("printed by", handlers.NAME, flush=True)
-        os.write(1, b"said on stdout\\n")
-        os.write(2, b"said on stderr\\n")
+        os.write(1, b"printed on stdout\\n")
+        os.write(2, b"printed on stderr\\n")
 """
 
 
@@ -44,12 +44,12 @@ def make_loud(archive: Path, keys: Path) -> None:
 def bundle(instance: Bundle) -> Bundle:
     instance.pack("beta")
     make_loud(instance.pack("alpha"), instance.keys)
-    instance.do("start")
+    instance.do("serve")
     return instance
 
 
 def server_of(bundle: Bundle) -> int:
-    return supervise.programs(bundle.settings)["forks"]["pid"]
+    return supervisor.programs(bundle.settings)["forks"]["pid"]
 
 
 def shim_of(worker: int) -> int:
@@ -78,17 +78,17 @@ def test_workers_are_forks(bundle: Bundle):
         (pid,) = bundle.worker_pids(name)
         assert bundle.http.post(f"/predictions/{name}", json={}).json()["pid"] == pid
         assert psutil.Process(pid).ppid() == server_of(bundle)
-        assert psutil.Process(shim_of(pid)).ppid() == supervise.programs(bundle.settings)["torchserve"]["pid"]
+        assert psutil.Process(shim_of(pid)).ppid() == supervisor.programs(bundle.settings)["torchserve"]["pid"]
 
 
 def test_what_a_worker_says_is_in_the_log(bundle: Bundle):
     log = (bundle.settings.logs / "models.log").read_text()
-    for line in ("stdout - said on stdout", "stderr - said on stderr", "stdout - printed by handlers of its own"):
+    for line in ("stdout - printed on stdout", "stderr - printed on stderr", "stdout - printed by handlers of its own"):
         assert f"alpha_1.0-{line}" in log
 
 
 def test_torchserve_gets_its_system_metrics(bundle: Bundle):
-    """Which it collects by another script, with what it takes for Python."""
+    """TorchServe collects them by another script, with the shim as its Python."""
     eventually(lambda: "MemoryUsed{" in bundle.http.get("/metrics").text, "a metric of the system")
 
 
@@ -123,7 +123,7 @@ def test_what_is_taken_away_leaves_nothing(bundle: Bundle):
     def forks() -> set[int]:
         """Children of the server, zombies among them, and what else works."""
         family = psutil.Process(server_of(bundle)).children()
-        return {each.pid for each in (*family, *launch.workers(bundle.settings))}
+        return {each.pid for each in (*family, *launch.worker_processes(bundle.settings))}
 
     def worked_by(pids: list[int]) -> bool:
         return forks() == {*pids, *map(shim_of, pids)}
@@ -150,7 +150,7 @@ def test_stop_ends_children_whose_server_was_killed(bundle: Bundle):
     (worker,) = map(psutil.Process, bundle.worker_pids("beta"))
     worker.suspend()  # or it would see that TorchServe is gone, and end by itself
     os.kill(server_of(bundle), signal.SIGKILL)
-    supervise.process(bundle.settings).kill()
+    supervisor.process(bundle.settings).kill()
     eventually(lambda: len(bundle.processes()) == 2, "no program is left, but the worker and its shim")
     bundle.do("stop")
     assert bundle.processes() == []
@@ -161,8 +161,8 @@ def test_the_switch_turns_all_of_it_off(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "store").mkdir()
     with bundle_in(tmp_path, tmp_path / "store") as bundle:
         bundle.pack("alpha")
-        bundle.do("start")
+        bundle.do("serve")
         (worker,) = map(psutil.Process, bundle.worker_pids("alpha"))
-        assert "forks" not in supervise.programs(bundle.settings)
+        assert "forks" not in supervisor.programs(bundle.settings)
         assert worker.cmdline()[0] == sys.executable
-        assert worker.ppid() == supervise.programs(bundle.settings)["torchserve"]["pid"]
+        assert worker.ppid() == supervisor.programs(bundle.settings)["torchserve"]["pid"]

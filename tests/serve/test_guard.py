@@ -21,7 +21,7 @@ def bundle(instance: Bundle) -> Bundle:
     instance.pack("twin", batch=16, workers=4, seconds=SECONDS)
     instance.pack("slow", batch=16, workers=3, seconds=1.5 * SECONDS)
     instance.pack("faulty", batch=16, workers=3, seconds=SECONDS, errors=0.05)
-    instance.do("start")
+    instance.do("serve")
     return instance
 
 
@@ -43,22 +43,22 @@ def weights(change: dict) -> list[float]:
     return [variant["weight"] for variant in change["state"]["experiment"]["variants"]]
 
 
-@pytest.mark.parametrize("fault", ["errors", "latency"])
-def test_a_variant_that_is_worse_goes_back_to_0(bundle: Bundle, fault):
-    create(bundle, fault, CANDIDATES[fault])
-    with Load(f"{bundle.settings.url}/predictions/{fault}", RATE) as load:
-        eventually(lambda: len(history(bundle, fault)) > 1, "the guard acts", 90)
+@pytest.mark.parametrize("problem", ["errors", "latency"])
+def test_a_variant_that_is_worse_goes_back_to_0(bundle: Bundle, problem):
+    create(bundle, problem, CANDIDATES[problem])
+    with Load(f"{bundle.settings.url}/predictions/{problem}", RATE) as load:
+        eventually(lambda: len(history(bundle, problem)) > 1, "the guard acts", 90)
         back = len(load.seen)
         load.wait_for(100)
-    acted, created = history(bundle, fault)
+    acted, created = history(bundle, problem)
     assert (acted["what"], acted["who"], weights(acted)) == ("guard", "guard", [100, 0])
-    assert acted["why"].startswith(f"{CANDIDATES[fault]}: {fault}")
+    assert acted["why"].startswith(f"{CANDIDATES[problem]}: {problem}")
     assert load.failed == []  # clients never saw the errors
     assert {seen.variant for seen in load.seen[back + 50 :]} == {CONTROL}
     log = (bundle.settings.logs / "control.err").read_text()
-    assert f"{fault}: {CANDIDATES[fault]} goes back to 0" in log
+    assert f"{problem}: {CANDIDATES[problem]} goes back to 0" in log
     assert acted["at"] > created["at"]
-    print(f"{fault}: back at 0 after {acted['at'] - created['at']:.0f} s: {acted['why']}")
+    print(f"{problem}: back at 0 after {acted['at'] - created['at']:.0f} s: {acted['why']}")
 
 
 def test_a_twin_is_left_alone_and_goes_up_its_ramp(bundle: Bundle):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.serve
 
 @pytest.fixture(scope="module")
 def birth(instance: Bundle):
-    """Start a bundle and collect what the public port says meanwhile."""
+    """Start a bundle and collect the responses of the public port meanwhile."""
     for version in ("1.9", "1.10"):
         instance.pack("alpha", version)
     instance.pack("beta")
@@ -33,7 +33,7 @@ def birth(instance: Bundle):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        output = instance.do("start")
+        output = instance.do("serve")
     finally:
         started.set()
         watcher.join()
@@ -144,11 +144,11 @@ def test_grpc_answers_with_the_inference_key(bundle: Bundle):
             request_serializer=request.SerializeToString,
             response_deserializer=reply.FromString,
         )
-        asked = request(model_name="alpha", model_version="1.9", input={"data": b"hello"})
-        answer = predict(asked, metadata=[("authorization", bundle.token()["Authorization"])], timeout=30)
+        message = request(model_name="alpha", model_version="1.9", input={"data": b"hello"})
+        answer = predict(message, metadata=[("authorization", bundle.token()["Authorization"])], timeout=30)
         assert b'"version": "1.9", "length": 5' in answer.prediction
         with pytest.raises(grpc.RpcError):
-            predict(asked, timeout=30)
+            predict(message, timeout=30)
 
 
 def test_a_model_that_someone_registered_at_torchserve_itself_is_reachable(bundle: Bundle):
@@ -165,7 +165,7 @@ def test_a_model_that_someone_registered_at_torchserve_itself_is_reachable(bundl
 
 
 def test_a_second_start_says_so(bundle: Bundle):
-    again = bundle.run("start")
+    again = bundle.run("serve")
     assert again.returncode == 1
     assert "already running" in again.stderr
 
@@ -181,7 +181,7 @@ def test_stop_leaves_no_process(bundle: Bundle):
 
 def test_a_busy_port_is_named(bundle: Bundle):
     with socket.create_server(("127.0.0.1", bundle.settings.metrics_port)):
-        busy = bundle.run("start")
+        busy = bundle.run("serve")
     assert busy.returncode == 1
     assert f"port {bundle.settings.metrics_port} is in use" in busy.stderr
     assert "MARINA_METRICS_PORT" in busy.stderr
@@ -189,6 +189,6 @@ def test_a_busy_port_is_named(bundle: Bundle):
 
 
 def test_a_model_without_an_archive_is_named(bundle: Bundle):
-    result = bundle.run("start", "gamma")
+    result = bundle.run("serve", "gamma")
     assert result.returncode == 1
     assert "no archive of gamma" in result.stderr

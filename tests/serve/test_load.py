@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.settings import ROOT
+from marina.settings import ROOT
 from tests.serve.real import STARTERS
 
 pytestmark = pytest.mark.serve

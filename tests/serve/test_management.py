@@ -15,7 +15,7 @@ CLIENTS = 2  # to each path
 def bundle(instance: Bundle) -> Bundle:
     instance.pack("alpha", "1.0")
     instance.pack("beta")
-    instance.do("start")
+    instance.do("serve")
     return instance
 
 
@@ -104,7 +104,7 @@ def test_scale_to_zero_and_back(bundle: Bundle):
     answer = bundle.http.post("/predictions/beta", json={})
     assert answer.status_code == 503
     assert "scaled to 0" in answer.json()["message"]
-    assert bundle.control().status_code == 200  # it is as it was asked for
+    assert bundle.control().status_code == 200  # the desired state is served
     bundle.do("scale", "beta", "1.0", "1")
     assert bundle.http.post("/predictions/beta", json={}).status_code == 200
 

@@ -26,8 +26,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory):
             front.pack(name, batch=8)
         (peer.settings.var).mkdir(parents=True)
         (peer.settings.var / "keys").symlink_to(front.keys)
-        peer.do("start")
-        front.do("start")
+        peer.do("serve")
+        front.do("serve")
         variants = [
             {"model": "alpha", "version": "1.0", "weight": 50},
             {"model": "beta", "version": "1.0", "weight": 50},

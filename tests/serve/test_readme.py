@@ -14,20 +14,20 @@ def test_every_command_of_the_readme_works(tmp_path_factory):
     typed = commands("README.md")
     assert typed[0] == "make archive && make serve"
     assert typed[-1] == "make stop"
-    said: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     try:
         for command in typed:
-            said[command] = reader.run(command)
+            outputs[command] = reader.run(command)
     finally:
         reader.stop()
-    assert "ready" in said[typed[0]]
-    for command, output in said.items():
+    assert "ready" in outputs[typed[0]]
+    for command, output in outputs.items():
         if command.startswith("curl") and "-o " not in command:
             reply = json.loads(output)
             assert ("status" if "/feedback" in command else "model") in reply, f"{command}: {reply}"
     assert (reader.checkout / "var" / "why.png").read_bytes().startswith(b"\x89PNG")
     assert (reader.checkout / "var" / "reports" / "load-test.html").is_file()
     assert (reader.checkout / "artifacts" / "lenet" / "1.0" / "exports" / "lenet.onnx").is_file()
-    assert "Authorization: Bearer " in said["make token"]
-    assert "mobilenet_v1@1.0" in said["make ab"]
+    assert "Authorization: Bearer " in outputs["make token"]
+    assert "mobilenet_v1@1.0" in outputs["make ab"]
     assert "is the smaller network as good?" in (reader.checkout / "var" / "reports" / "digits.html").read_text()

@@ -1,4 +1,4 @@
-"""Whatever is killed comes back by itself, and readiness said no meanwhile."""
+"""Processes that are killed restart, and readiness is false meanwhile."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from serving import supervise
+from marina.serving import supervisor
 from tests.serve.bundle import Bundle, eventually
 
 pytestmark = pytest.mark.serve
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.serve
 def bundle(instance: Bundle) -> Bundle:
     instance.pack("alpha")
     instance.pack("beta")
-    instance.do("start")
+    instance.do("serve")
     return instance
 
 
@@ -61,7 +61,7 @@ class Watch:
 
 
 def pid_of(bundle: Bundle, program: str) -> int:
-    return supervise.programs(bundle.settings)[program]["pid"]
+    return supervisor.programs(bundle.settings)[program]["pid"]
 
 
 def back(bundle: Bundle, program: str, pid: int):
@@ -136,7 +136,7 @@ def test_control_and_torchserve_killed_at_once(bundle: Bundle):
 
 
 def test_a_killed_supervisor_takes_everything_along(bundle: Bundle):
-    supervise.process(bundle.settings).kill()
+    supervisor.process(bundle.settings).kill()
 
     def command(process: psutil.Process) -> str:
         try:

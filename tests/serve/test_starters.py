@@ -6,11 +6,11 @@ import re
 import httpx
 import pytest
 
+from marina.training import evaluation
+from marina.training.task import EvaluationRequest
 from tests.samples import bomb, picture
 from tests.serve.bundle import eventually
 from tests.serve.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, ask_all, card_of
-from training import requests
-from training.requests import Request
 
 pytestmark = pytest.mark.serve
 
@@ -25,7 +25,9 @@ def workers(starters, name: str) -> list[tuple[str, int]]:
 def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
     replies = ask_all(starters, f"/predictions/{name}", tests_of(name))
     assert {reply.status_code for reply in replies} == {200}
-    measured = requests.score(name, [request.truth for request in tests_of(name)], [reply.json() for reply in replies])
+    measured = evaluation.score(
+        name, [request.truth for request in tests_of(name)], [reply.json() for reply in replies]
+    )
     card = card_of(name)
     assert len(replies) == card["data"]["sizes"]["test"]
     assert measured
@@ -34,12 +36,12 @@ def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
         assert value == pytest.approx(card["metrics"][metric], abs=1e-4 if TASK[name] == "tabular_regression" else 1e-9)
 
 
-def json_of(**members) -> Request:
-    return Request(json.dumps(members).encode(), "application/json", None)
+def json_of(**members) -> EvaluationRequest:
+    return EvaluationRequest(json.dumps(members).encode(), "application/json", None)
 
 
-def raw(body: bytes, content_type: str = "application/octet-stream") -> Request:
-    return Request(body, content_type, None)
+def raw(body: bytes, content_type: str = "application/octet-stream") -> EvaluationRequest:
+    return EvaluationRequest(body, content_type, None)
 
 
 BAD = {
@@ -102,7 +104,7 @@ def test_metrics_are_there_with_model_and_version(starters, tests_of, name):
     ask_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
     labels = rf'ModelName="{name}",ModelVersion="1.0"'
     refused = rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]'
-    # A worker tells what it counted once a second.
+    # A worker reports its counts once a second.
     eventually(lambda: re.search(refused, starters.http.get("/metrics").text, re.MULTILINE), "the refusal is counted")
     text = starters.http.get("/metrics").text
     for stage in ("decode", "forward", "encode", "request"):

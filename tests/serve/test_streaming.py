@@ -22,17 +22,17 @@ FOREVER = {"to": 10_000, "seconds": 0.02, "stream": True}
 def bundle(instance: Bundle) -> Bundle:
     for name, workers in (("one", 1), ("two", 2)):
         counting(instance.settings.store, instance.keys, name, workers=workers)
-    instance.do("start")
+    instance.do("serve")
     return instance
 
 
-def told(response: httpx.Response):
+def lines_of(response: httpx.Response):
     """The lines of a stream, as they come."""
     return map(json.loads, response.iter_lines())
 
 
 def left_after(bundle: Bundle, request_id: str) -> list[int]:
-    """How many steps the worker says it had taken when it saw that this client had gone."""
+    """Return the steps that the worker had taken when it detected that this client had left."""
     log = (bundle.settings.logs / "models.log").read_text().splitlines()
     mark = f"the client of {request_id} left after "
     return [int(line.partition(mark)[2].split()[0]) for line in log if mark in line]
@@ -46,7 +46,7 @@ def test_lines_arrive_while_the_work_goes_on_and_others_are_answered_meanwhile(b
         assert response.headers["x-request-id"] == "first"
         assert response.headers["x-model-version"] == "1.0"
         assert "ts_stream_next" not in response.headers
-        lines = told(response)
+        lines = lines_of(response)
         assert [next(lines)["step"] for _ in range(3)] == [1, 2, 3]
         reply = bundle.http.post("/predictions/one", json={"to": 3})
         assert reply.json() == {"model": "one", "version": "1.0", "count": 3}
@@ -66,7 +66,7 @@ def test_work_ends_when_the_client_leaves(bundle: Bundle, stream):
         pass  # the head of the reply is here: so the work began
 
     def noticed() -> list[int]:
-        bundle.http.post("/predictions/one", json={"to": 1})  # the worker looks up when it gets something to do
+        bundle.http.post("/predictions/one", json={"to": 1})  # an idle worker checks when it gets a request
         return left_after(bundle, name)
 
     (steps,) = eventually(noticed, "the worker sees that its client has gone")
@@ -91,7 +91,7 @@ def test_a_bug_in_the_middle_ends_the_stream(bundle: Bundle):
 
 @pytest.fixture
 def over_grpc(bundle: Bundle):
-    """call(rpc, **order) asks model `one`: its parts as they come, or the one reply."""
+    """call(rpc, **order) sends a request to model `one`; it returns the parts of the response, or the single one."""
     request, reply = messages()
     form = {"request_serializer": request.SerializeToString, "response_deserializer": reply.FromString}
     metadata = [("protocol", "gRPC"), ("authorization", bundle.token()["Authorization"])]
@@ -99,8 +99,8 @@ def over_grpc(bundle: Bundle):
         kinds = {"Predictions": channel.unary_unary, "StreamPredictions": channel.unary_stream}
 
         def call(rpc: str, **order):
-            asked = request(model_name="one", input={"data": json.dumps(order).encode()})
-            return kinds[rpc](f"{SERVICE}/{rpc}", **form)(asked, metadata=metadata, timeout=60)
+            message = request(model_name="one", input={"data": json.dumps(order).encode()})
+            return kinds[rpc](f"{SERVICE}/{rpc}", **form)(message, metadata=metadata, timeout=60)
 
         yield call
 
@@ -138,7 +138,7 @@ def test_work_ends_when_a_client_of_grpc_leaves(bundle: Bundle, over_grpc):
 
 def test_a_dead_worker_ends_its_streams(bundle: Bundle):
     with bundle.http.stream("POST", "/predictions/one", json=FOREVER) as response:
-        lines = told(response)
+        lines = lines_of(response)
         next(lines)
         os.kill(*bundle.worker_pids("one"), signal.SIGKILL)
         with pytest.raises(httpx.TransportError):

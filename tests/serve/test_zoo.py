@@ -1,4 +1,4 @@
-"""A model of each task that no starter has: trained for a few steps, packed, served together, asked over HTTP."""
+"""A model of each task that no starter has: trained for a few steps, packed, served, with requests over HTTP."""
 
 import json
 import re
@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 import models
+from marina.training import evaluation
 from tests import tasks
 from tests.serve.guide import Reader
 from tests.serve.real import STARTERS, TASK, post_all, sendable
-from tests.worker import Ask
-from training import requests
+from tests.worker import SampleRequest
 
 pytestmark = pytest.mark.serve
 LAST = {models.find(name).task: name for name in models.names()}  # of each task, by name
@@ -40,9 +40,12 @@ class Zoo:
         return post_all(f"http://127.0.0.1:{self.reader.port}", path, sent, AT_ONCE)
 
 
-def over_http(ask: Ask) -> dict[str, Any]:
-    """What a worker is to see, as httpx takes it: options beside a body go into the query, where it has room for them,
-    else all are form parts. An empty option in a query is none at all."""
+def over_http(ask: SampleRequest) -> dict[str, Any]:
+    """Return a request as arguments of httpx.
+
+    Options beside a body go into the query, where it has room for them; else all fields are form parts. An empty option
+    in a query is left out.
+    """
     fields, headers = dict(ask.fields), dict(ask.headers)
     query = dict(parse_qsl(headers.pop("x-request-query", "")))
     options = [value for name, value in fields.items() if name != "body"]
@@ -67,8 +70,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
 def test_all_models_are_ready_together(zoo):
     for name in SERVED:
         assert re.search(rf"^│ {name} +│ 1.0 +│ ready ", zoo.ready, re.MULTILINE), name
-    said = re.search(r"^(\d+) of (\d+) ready after .*; each worker has (\d+) MB", zoo.ready, re.MULTILINE)
-    ready, served, megabytes = said.groups()
+    match = re.search(r"^(\d+) of (\d+) ready after .*; each worker has (\d+) MB", zoo.ready, re.MULTILINE)
+    ready, served, megabytes = match.groups()
     assert int(ready) == int(served) == len(SERVED)
     assert 10 < int(megabytes) < 150
 
@@ -76,10 +79,10 @@ def test_all_models_are_ready_together(zoo):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_metric_over_http_is_the_one_in_the_card(zoo, name):
     card = zoo.card(name)
-    sent = list(requests.of(name, sizes=card["data"]["sizes"]))
+    sent = list(evaluation.requests_of(name, sizes=card["data"]["sizes"]))
     replies = zoo.ask(f"/predictions/{name}", [sendable(request, card["options"]) for request in sent])
     assert {reply.status_code for reply in replies} == {200}, next(r.text for r in replies if r.status_code != 200)
-    measured = requests.score(name, [request.truth for request in sent], [reply.json() for reply in replies])
+    measured = evaluation.score(name, [request.truth for request in sent], [reply.json() for reply in replies])
     assert measured
     for metric, value in measured.items():
         assert value == pytest.approx(card["metrics"][metric], abs=CLOSE), metric
@@ -88,7 +91,9 @@ def test_the_metric_over_http_is_the_one_in_the_card(zoo, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_explanation_comes_or_a_400_that_says_why_not(zoo, name):
     card = zoo.card(name)
-    (reply,) = zoo.ask(f"/explanations/{name}", [sendable(next(requests.of(name, limit=1)), card["options"])])
+    (reply,) = zoo.ask(
+        f"/explanations/{name}", [sendable(next(evaluation.requests_of(name, limit=1)), card["options"])]
+    )
     if "explain" not in card:
         assert (reply.status_code, reply.json()["field"]) == (400, "explain")
         assert len(reply.json()["message"]) > 20
@@ -107,7 +112,7 @@ def test_bad_requests_are_refused_and_good_ones_beside_them_answered(zoo, name):
         for case, (ask, named) in tasks.find(models.find(name).task).BAD.items()
         if "explain" not in ask.headers
     }
-    good = sendable(next(requests.of(name, limit=1)))
+    good = sendable(next(evaluation.requests_of(name, limit=1)))
     replies = zoo.ask(f"/predictions/{name}", [one for request, _ in bad.values() for one in (request, good)])
     assert {reply.status_code for reply in replies[1::2]} == {200}
     for reply, (case, (_, named)) in zip(replies[::2], bad.items(), strict=True):

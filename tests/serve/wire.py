@@ -1,4 +1,4 @@
-"""What a client needs beyond HTTP: the messages of TorchServe's gRPC, and a certificate."""
+"""The messages of TorchServe's gRPC, and a certificate, for clients."""
 
 import datetime
 import ipaddress

@@ -1,6 +1,6 @@
-"""The numbers in replies that several tasks give."""
+"""Numbers of responses that several tasks share."""
 
 
-def probabilities(reply) -> list[float]:
-    """Those of a classifier, in the order of the labels."""
-    return [p["probability"] for p in sorted(reply["predictions"], key=lambda p: p["label"])]
+def probabilities(response) -> list[float]:
+    """Return those of a classifier, in the order of the labels."""
+    return [p["probability"] for p in sorted(response["predictions"], key=lambda p: p["label"])]

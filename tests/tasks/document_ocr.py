@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from handlers.codecs.invoice import InvoiceCodec
+from handlers.codecs.invoice_lines import InvoiceCodec
 from tests.samples import picture
 from tests.tasks import images, text_detection
 
 ALPHABET = "0123456789.￥元合计"
-SHAPE = (3, 6, 10, 4)  # of the detector: rows and columns of cells, anchors, what is said of each
+SHAPE = (3, 6, 10, 4)  # of the detector: rows and columns of cells, anchors, outputs of each
 
 
 def facts(card):
@@ -25,8 +25,8 @@ def loss(network, batch) -> Tensor:
     return network(batch).square().mean() + network.reader(batch[:, :, :32]).square().mean()
 
 
-def numbers(reply) -> list[float]:
-    return [number for line in reply["lines"] for number in (*line["box"], line["confidence"], len(line["text"]))]
+def numbers(response) -> list[float]:
+    return [number for line in response["lines"] for number in (*line["box"], line["confidence"], len(line["text"]))]
 
 
 GOOD = text_detection.GOOD  # a page is a page

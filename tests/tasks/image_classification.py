@@ -7,7 +7,7 @@ from handlers.codecs.image import ImageCodec
 from tests.samples import BASE64, picture
 from tests.tasks import images
 from tests.tasks.answers import probabilities as numbers
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
@@ -23,23 +23,23 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 GOOD = {
-    "raw body": Ask({"body": picture()}),
-    "raw body, no content type, bytearray": Ask({"body": bytearray(picture())}),
-    "form part": Ask({"image": bytearray(picture())}),
-    "form part called data": Ask({"data": picture()}),
-    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
-    "base64 in JSON without a content type": Ask({"body": b'{"image": "%s"}' % BASE64.encode()}),
-    "data URL": Ask({"body": {"image": "data:image/png;base64," + BASE64}}, JSON),
-    "top as a form field": Ask({"image": picture(), "top": b"10"}),
-    "top in the query": Ask({"body": picture()}, {"x-request-query": "top=10"}),
+    "raw body": SampleRequest({"body": picture()}),
+    "raw body, no content type, bytearray": SampleRequest({"body": bytearray(picture())}),
+    "form part": SampleRequest({"image": bytearray(picture())}),
+    "form part called data": SampleRequest({"data": picture()}),
+    "base64 in JSON": SampleRequest({"body": {"image": BASE64}}, JSON),
+    "base64 in JSON without a content type": SampleRequest({"body": b'{"image": "%s"}' % BASE64.encode()}),
+    "data URL": SampleRequest({"body": {"image": "data:image/png;base64," + BASE64}}, JSON),
+    "top as a form field": SampleRequest({"image": picture(), "top": b"10"}),
+    "top in the query": SampleRequest({"body": picture()}, {"x-request-query": "top=10"}),
 }
 
 # name: (request, the field that the 400 names)
 BAD = {
     **images.BAD,
-    "top 0": (Ask({"body": picture(), "top": b"0"}), "top"),
-    "top x": (Ask({"body": picture(), "top": b"x"}), "top"),
-    "top of 5,000 digits": (Ask({"body": picture(), "top": b"9" * 5000}), "top"),
+    "top 0": (SampleRequest({"body": picture(), "top": b"0"}), "top"),
+    "top x": (SampleRequest({"body": picture(), "top": b"x"}), "top"),
+    "top of 5,000 digits": (SampleRequest({"body": picture(), "top": b"9" * 5000}), "top"),
 }
 
 EXPORTED = ("example.png", "image/png", picture(size=(32, 32)))

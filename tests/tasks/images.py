@@ -1,18 +1,18 @@
-"""What no task takes for an image."""
+"""Requests that no image task accepts."""
 
 from tests.samples import BASE64, bomb, picture
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 # name: (request, the field that the 400 names)
 BAD = {
-    "truncated JPEG": (Ask({"body": picture(kind="JPEG")[:400]}), "image"),
-    "truncated PNG": (Ask({"body": picture()[:400]}), "image"),
-    "empty body": (Ask({"body": b""}), "image"),
-    "no body": (Ask({}), "image"),
-    "not an image": (Ask({"body": b"hello"}), "image"),
-    "bomb": (Ask({"body": bomb()}), "image"),
-    "wrong JSON": (Ask({"body": b'{"image": '}, JSON), "body"),
-    "wrong member": (Ask({"body": {"picture": BASE64}}, JSON), "image"),
-    "not base64": (Ask({"body": {"image": "%%%"}}, JSON), "image"),
-    "a number": (Ask({"body": {"image": 7}}, JSON), "image"),
+    "truncated JPEG": (SampleRequest({"body": picture(kind="JPEG")[:400]}), "image"),
+    "truncated PNG": (SampleRequest({"body": picture()[:400]}), "image"),
+    "empty body": (SampleRequest({"body": b""}), "image"),
+    "no body": (SampleRequest({}), "image"),
+    "not an image": (SampleRequest({"body": b"hello"}), "image"),
+    "bomb": (SampleRequest({"body": bomb()}), "image"),
+    "wrong JSON": (SampleRequest({"body": b'{"image": '}, JSON), "body"),
+    "wrong member": (SampleRequest({"body": {"picture": BASE64}}, JSON), "image"),
+    "not base64": (SampleRequest({"body": {"image": "%%%"}}, JSON), "image"),
+    "a number": (SampleRequest({"body": {"image": 7}}, JSON), "image"),
 }

@@ -1,4 +1,4 @@
-"""Images -> objects with masks: asked for as a detector's are."""
+"""Images -> objects with masks; requests are those of a detector."""
 
 import torch
 from torch import Tensor

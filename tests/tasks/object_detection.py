@@ -6,11 +6,11 @@ from torch import Tensor
 from handlers.codecs.letterbox import LetterboxCodec
 from tests.samples import picture
 from tests.tasks import image_classification
-from tests.worker import Ask
+from tests.worker import SampleRequest
 
 __all__ = ["BAD", "GOOD", "facts", "inputs", "loss", "numbers"]
 
-ALL = {"threshold": b"0", "top": b"3"}  # a network that knows nothing is sure of nothing
+ALL = {"threshold": b"0", "top": b"3"}  # an untrained network has low scores
 
 
 def facts(card):
@@ -24,8 +24,8 @@ def inputs(codec, arguments, count) -> Tensor:
     return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
 
 
-def numbers(reply) -> list[float]:
-    return [found["score"] for found in reply["objects"]]
+def numbers(response) -> list[float]:
+    return [found["score"] for found in response["objects"]]
 
 
 def loss(network, batch) -> Tensor:
@@ -37,20 +37,23 @@ def loss(network, batch) -> Tensor:
 
 # Images come as they come to a classifier; the options are a detector's own.
 GOOD = {
-    "all, however unsure": Ask({"body": picture(), **ALL}),
-    **{case: ask for case, ask in image_classification.GOOD.items() if not case.startswith("top")},
-    "threshold in the query": Ask({"body": picture()}, {"x-request-query": "threshold=0.05&top=2"}),
-    "a strip": Ask({"body": picture(size=(3000, 2)), **ALL}),
-    "one pixel": Ask({"body": picture(size=(1, 1)), **ALL}),
-    "a grey JPEG": Ask({"body": picture("L", "JPEG"), **ALL}),
+    "all, however unsure": SampleRequest({"body": picture(), **ALL}),
+    **{case: request for case, request in image_classification.GOOD.items() if not case.startswith("top")},
+    "threshold in the query": SampleRequest({"body": picture()}, {"x-request-query": "threshold=0.05&top=2"}),
+    "a strip": SampleRequest({"body": picture(size=(3000, 2)), **ALL}),
+    "one pixel": SampleRequest({"body": picture(size=(1, 1)), **ALL}),
+    "a grey JPEG": SampleRequest({"body": picture("L", "JPEG"), **ALL}),
 }
 
 # name: (request, the field that the 400 names)
 BAD = {
     **image_classification.BAD,
-    **{f"threshold {x!r}": (Ask({"body": picture(), "threshold": x}), "threshold") for x in (b"", b"x", b"nan", b"2")},
-    "object -1": (Ask({"body": picture(), "object": b"-1"}), "object"),
-    "top of 30 digits": (Ask({"body": picture(), "top": b"9" * 30}), "top"),
+    **{
+        f"threshold {value!r}": (SampleRequest({"body": picture(), "threshold": value}), "threshold")
+        for value in (b"", b"x", b"nan", b"2")
+    },
+    "object -1": (SampleRequest({"body": picture(), "object": b"-1"}), "object"),
+    "top of 30 digits": (SampleRequest({"body": picture(), "top": b"9" * 30}), "top"),
 }
 
 EXPORTED = ("example.png", "image/png", picture())

@@ -6,7 +6,7 @@ from torch import Tensor
 from handlers.codecs.letterbox import LetterboxCodec
 from tests.samples import picture
 from tests.tasks import image_classification, images
-from tests.worker import Ask
+from tests.worker import SampleRequest
 
 LABELS = ["background", *(str(digit) for digit in range(10))]
 SHAPE = (len(LABELS), 256, 256)
@@ -22,17 +22,17 @@ def inputs(codec, arguments, count) -> Tensor:
     return codec.normalize(torch.randint(0, 256, size, generator=generator, dtype=torch.uint8))
 
 
-def numbers(reply) -> list[float]:
-    return [reply["classes"].get(label, 0.0) for label in reply["labels"]]
+def numbers(response) -> list[float]:
+    return [response["classes"].get(label, 0.0) for label in response["labels"]]
 
 
 # Images come as they come to a classifier.
 GOOD = {
-    **{case: ask for case, ask in image_classification.GOOD.items() if not case.startswith("top")},
-    "a strip": Ask({"body": picture(size=(3000, 2))}),
-    "one pixel": Ask({"body": picture(size=(1, 1))}),
-    "a grey JPEG": Ask({"body": picture("L", "JPEG")}),
-    "transparent": Ask({"body": picture("RGBA")}),
+    **{case: request for case, request in image_classification.GOOD.items() if not case.startswith("top")},
+    "a strip": SampleRequest({"body": picture(size=(3000, 2))}),
+    "one pixel": SampleRequest({"body": picture(size=(1, 1))}),
+    "a grey JPEG": SampleRequest({"body": picture("L", "JPEG")}),
+    "transparent": SampleRequest({"body": picture("RGBA")}),
 }
 
 BAD = images.BAD

@@ -1,15 +1,14 @@
 """Texts -> classes."""
 
-from importlib import import_module
-
 import torch
 from torch import Tensor
 
-from handlers.codecs.text import SPECIAL, TextCodec
 from handlers.codecs.wordpieces import WordPieceCodec
+from handlers.codecs.words import SPECIAL, TextCodec
+from marina.training import pretrained
 from tests.tasks import texts
 from tests.tasks.answers import probabilities as numbers
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
@@ -24,7 +23,7 @@ def facts(card):
         return codec, classes | {"vocabulary_size": len(codec.vocabulary)}, labels
     pieces = WordPieceCodec.fit(LEARNT, **card.input)
     arguments = classes | {"vocabulary_size": pieces.size, "separator": pieces.number("[SEP]")}
-    return pieces, arguments | import_module(f"training.pretrained.{card.recipe.pretrained}").ARGUMENTS, labels
+    return pieces, arguments | dict(pretrained.find(card.recipe.pretrained).arguments), labels
 
 
 def inputs(codec, arguments, count) -> Tensor:
@@ -33,23 +32,23 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 GOOD = {
-    "JSON": Ask({"body": {"text": "房间很好"}}, JSON),
-    "plain body": Ask({"body": "房间很好".encode()}),
-    "text/plain": Ask({"body": "房间很好"}, {"content-type": "text/plain"}),
-    "JSON with a charset": Ask(
+    "JSON": SampleRequest({"body": {"text": "房间很好"}}, JSON),
+    "plain body": SampleRequest({"body": "房间很好".encode()}),
+    "text/plain": SampleRequest({"body": "房间很好"}, {"content-type": "text/plain"}),
+    "JSON with a charset": SampleRequest(
         {"body": '{"text": "房间很好"}'.encode()}, {"content-type": "application/json; charset=utf-8"}
     ),
-    "form field": Ask({"text": "房间很好"}),
-    "a text in brackets": Ask({"body": "[哈哈] 房间很好".encode()}),
-    "more words than are read, cut": Ask({"body": {"text": "好 差 " * 1_200, "truncate": True}}, JSON),
-    "emoji": Ask({"body": {"text": "😀😀"}}, JSON),
-    "stop words alone": Ask({"body": {"text": "的"}}, JSON),
-    "mixed scripts": Ask({"body": {"text": "WiFi 很好 ｇｏｏｄ"}}, JSON),
+    "form field": SampleRequest({"text": "房间很好"}),
+    "a text in brackets": SampleRequest({"body": "[哈哈] 房间很好".encode()}),
+    "more words than are read, cut": SampleRequest({"body": {"text": "好 差 " * 1_200, "truncate": True}}, JSON),
+    "emoji": SampleRequest({"body": {"text": "😀😀"}}, JSON),
+    "stop words alone": SampleRequest({"body": {"text": "的"}}, JSON),
+    "mixed scripts": SampleRequest({"body": {"text": "WiFi 很好 ｇｏｏｄ"}}, JSON),
 }
 
 BAD = texts.BAD | {
-    "more words than are read": (Ask({"body": {"text": "好 差 " * 1_200}}, JSON), "text"),
-    "truncate x": (Ask({"body": {"text": "好", "truncate": "x"}}, JSON), "truncate"),
+    "more words than are read": (SampleRequest({"body": {"text": "好 差 " * 1_200}}, JSON), "text"),
+    "truncate x": (SampleRequest({"body": {"text": "好", "truncate": "x"}}, JSON), "truncate"),
 }
 
 EXPORTED = ("example.json", "application/json", '{"text": "房间很好，服务不错"}'.encode())

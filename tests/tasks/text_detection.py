@@ -6,9 +6,9 @@ from torch import Tensor
 from handlers.codecs.text_page import TextPageCodec
 from tests.samples import BASE64, picture
 from tests.tasks import images
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
-SHAPE = (3, 6, 10, 4)  # rows and columns of cells, anchors, what is said of each
+SHAPE = (3, 6, 10, 4)  # rows and columns of cells, anchors, outputs of each
 
 
 def facts(card):
@@ -20,19 +20,19 @@ def inputs(codec, arguments, count) -> Tensor:
     return codec.normalize(torch.randint(1, 256, (count, 1, 48, 96), generator=generator, dtype=torch.uint8))
 
 
-def numbers(reply) -> list[float]:
-    return [number for line in reply["lines"] for number in (*line["box"], line["score"])]
+def numbers(response) -> list[float]:
+    return [number for line in response["lines"] for number in (*line["box"], line["score"])]
 
 
 GOOD = {
-    "raw body": Ask({"body": picture()}),
-    "a page": Ask({"body": picture(size=(200, 300))}),
-    "larger than the limit": Ask({"body": picture(size=(1500, 40))}),
-    "one pixel": Ask({"body": picture(size=(1, 1))}),
-    "JPEG as a form part": Ask({"image": bytearray(picture(kind="JPEG"))}),
-    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
-    "grey": Ask({"body": picture("L")}),
-    "transparent": Ask({"body": picture("RGBA")}),
+    "raw body": SampleRequest({"body": picture()}),
+    "a page": SampleRequest({"body": picture(size=(200, 300))}),
+    "larger than the limit": SampleRequest({"body": picture(size=(1500, 40))}),
+    "one pixel": SampleRequest({"body": picture(size=(1, 1))}),
+    "JPEG as a form part": SampleRequest({"image": bytearray(picture(kind="JPEG"))}),
+    "base64 in JSON": SampleRequest({"body": {"image": BASE64}}, JSON),
+    "grey": SampleRequest({"body": picture("L")}),
+    "transparent": SampleRequest({"body": picture("RGBA")}),
 }
 
 BAD = images.BAD

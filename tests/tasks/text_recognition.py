@@ -6,7 +6,7 @@ from torch import Tensor
 from handlers.codecs.text_line import TextLineCodec
 from tests.samples import BASE64, picture
 from tests.tasks import images
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 ALPHABET = "0123456789abc好票"
 SHAPE = (16, len(ALPHABET) + 1)  # frames of four columns
@@ -22,20 +22,20 @@ def inputs(codec, arguments, count) -> Tensor:
     return codec.normalize(torch.randint(1, 256, (count, 64, codec.height), generator=generator, dtype=torch.uint8))
 
 
-def numbers(reply) -> list[float]:
-    places = [ALPHABET.index(one["character"]) + one["confidence"] for one in reply["characters"]]
-    return [len(places), reply["confidence"], *places]
+def numbers(response) -> list[float]:
+    places = [ALPHABET.index(one["character"]) + one["confidence"] for one in response["characters"]]
+    return [len(places), response["confidence"], *places]
 
 
 GOOD = {
-    "raw body": Ask({"body": picture()}),
-    "a long line": Ask({"body": picture(size=(400, 30))}),
-    "longer than the limit": Ask({"body": picture(size=(3000, 20))}),
-    "a column": Ask({"body": picture(size=(3, 200))}),
-    "JPEG as a form part": Ask({"image": bytearray(picture(kind="JPEG"))}),
-    "base64 in JSON": Ask({"body": {"image": BASE64}}, JSON),
-    "grey": Ask({"body": picture("L")}),
-    "transparent": Ask({"body": picture("RGBA")}),
+    "raw body": SampleRequest({"body": picture()}),
+    "a long line": SampleRequest({"body": picture(size=(400, 30))}),
+    "longer than the limit": SampleRequest({"body": picture(size=(3000, 20))}),
+    "a column": SampleRequest({"body": picture(size=(3, 200))}),
+    "JPEG as a form part": SampleRequest({"image": bytearray(picture(kind="JPEG"))}),
+    "base64 in JSON": SampleRequest({"body": {"image": BASE64}}, JSON),
+    "grey": SampleRequest({"body": picture("L")}),
+    "transparent": SampleRequest({"body": picture("RGBA")}),
 }
 
 BAD = images.BAD

@@ -1,18 +1,18 @@
 """Requests that every handler of texts refuses."""
 
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 # name: (request, the field that the 400 names)
 BAD = {
-    "1 MB": (Ask({"body": {"text": "好" * 350_000}}, JSON), "text"),
-    "empty": (Ask({"body": {"text": ""}}, JSON), "text"),
-    "empty body": (Ask({"body": b""}), "text"),
-    "no body": (Ask({}), "text"),
-    "spaces": (Ask({"body": {"text": " \n\t　"}}, JSON), "text"),
-    "invalid UTF-8": (Ask({"body": b"\xff\xfe\x00abc"}), "text"),
-    "wrong JSON": (Ask({"body": b'{"text": "x'}, JSON), "body"),
-    "unlabelled wrong JSON": (Ask({"body": b'{"text": "x'}), "body"),
-    "a list": (Ask({"body": ["好"]}, JSON), "text"),
-    "null": (Ask({"body": {"text": None}}, JSON), "text"),
-    "other member": (Ask({"body": {"txt": "好"}}, JSON), "text"),
+    "1 MB": (SampleRequest({"body": {"text": "好" * 350_000}}, JSON), "text"),
+    "empty": (SampleRequest({"body": {"text": ""}}, JSON), "text"),
+    "empty body": (SampleRequest({"body": b""}), "text"),
+    "no body": (SampleRequest({}), "text"),
+    "spaces": (SampleRequest({"body": {"text": " \n\t　"}}, JSON), "text"),
+    "invalid UTF-8": (SampleRequest({"body": b"\xff\xfe\x00abc"}), "text"),
+    "wrong JSON": (SampleRequest({"body": b'{"text": "x'}, JSON), "body"),
+    "unlabelled wrong JSON": (SampleRequest({"body": b'{"text": "x'}), "body"),
+    "a list": (SampleRequest({"body": ["好"]}, JSON), "text"),
+    "null": (SampleRequest({"body": {"text": None}}, JSON), "text"),
+    "other member": (SampleRequest({"body": {"txt": "好"}}, JSON), "text"),
 }

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.video import VideoCodec
-from tests.clips import BASE64, clip, sound
 from tests.samples import picture
 from tests.tasks.answers import probabilities as numbers
-from tests.worker import JSON, Ask
+from tests.video_samples import BASE64, clip, sound
+from tests.worker import JSON, SampleRequest
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
@@ -23,37 +23,37 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 GOOD = {
-    "raw AVI": Ask({"body": clip()}, {"content-type": "video/x-msvideo"}),
-    "raw MP4, no content type, bytearray": Ask({"body": bytearray(clip(kind="mp4"))}),
-    "WebM as a form part": Ask({"video": clip(kind="webm")}),
-    "GIF": Ask({"body": clip(kind="gif")}, {"content-type": "image/gif"}),
-    "base64 in JSON": Ask({"body": {"video": BASE64}}, JSON),
-    "data URL": Ask({"body": {"video": "data:video/x-msvideo;base64," + BASE64}}, JSON),
-    "two frames": Ask({"body": clip(2)}),
-    "upright": Ask({"body": clip(size=(32, 80))}),
-    "top in the query": Ask({"body": clip()}, {"x-request-query": "top=9"}),
+    "raw AVI": SampleRequest({"body": clip()}, {"content-type": "video/x-msvideo"}),
+    "raw MP4, no content type, bytearray": SampleRequest({"body": bytearray(clip(kind="mp4"))}),
+    "WebM as a form part": SampleRequest({"video": clip(kind="webm")}),
+    "GIF": SampleRequest({"body": clip(kind="gif")}, {"content-type": "image/gif"}),
+    "base64 in JSON": SampleRequest({"body": {"video": BASE64}}, JSON),
+    "data URL": SampleRequest({"body": {"video": "data:video/x-msvideo;base64," + BASE64}}, JSON),
+    "two frames": SampleRequest({"body": clip(2)}),
+    "upright": SampleRequest({"body": clip(size=(32, 80))}),
+    "top in the query": SampleRequest({"body": clip()}, {"x-request-query": "top=9"}),
 }
 
 # name: (request, the field that the 400 names)
 BAD = {
-    "one frame": (Ask({"body": clip(1)}), "video"),
-    "a still GIF": (Ask({"body": picture(kind="GIF")}), "video"),
-    "AVI cut short": (Ask({"body": clip()[: len(clip()) // 2]}), "video"),
-    "MP4 cut short": (Ask({"body": clip(kind="mp4")[: len(clip(kind="mp4")) // 2]}), "video"),
-    "a header and nothing else": (Ask({"body": clip()[:100]}), "video"),
-    "noise behind a header": (Ask({"body": clip(kind="webm")[:300] + b"\xff" * 500}), "video"),
-    "too many frames": (Ask({"body": clip(3_100, (16, 16))}), "video"),
-    "sound alone": (Ask({"body": sound()}), "video"),
-    "a picture": (Ask({"body": picture()}), "video"),
-    "a playlist": (Ask({"body": b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/secret.ts\n"}), "video"),
-    "empty body": (Ask({"body": b""}), "video"),
-    "no body": (Ask({}), "video"),
-    "not a video": (Ask({"body": b"hello"}), "video"),
-    "wrong JSON": (Ask({"body": b'{"video": '}, JSON), "body"),
-    "wrong member": (Ask({"body": {"image": BASE64}}, JSON), "video"),
-    "not base64": (Ask({"body": {"video": "%%%"}}, JSON), "video"),
-    "a number": (Ask({"body": {"video": 7}}, JSON), "video"),
-    "top 0": (Ask({"video": clip(), "top": b"0"}), "top"),
+    "one frame": (SampleRequest({"body": clip(1)}), "video"),
+    "a still GIF": (SampleRequest({"body": picture(kind="GIF")}), "video"),
+    "AVI cut short": (SampleRequest({"body": clip()[: len(clip()) // 2]}), "video"),
+    "MP4 cut short": (SampleRequest({"body": clip(kind="mp4")[: len(clip(kind="mp4")) // 2]}), "video"),
+    "a header and nothing else": (SampleRequest({"body": clip()[:100]}), "video"),
+    "noise behind a header": (SampleRequest({"body": clip(kind="webm")[:300] + b"\xff" * 500}), "video"),
+    "too many frames": (SampleRequest({"body": clip(3_100, (16, 16))}), "video"),
+    "sound alone": (SampleRequest({"body": sound()}), "video"),
+    "a picture": (SampleRequest({"body": picture()}), "video"),
+    "a playlist": (SampleRequest({"body": b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/secret.ts\n"}), "video"),
+    "empty body": (SampleRequest({"body": b""}), "video"),
+    "no body": (SampleRequest({}), "video"),
+    "not a video": (SampleRequest({"body": b"hello"}), "video"),
+    "wrong JSON": (SampleRequest({"body": b'{"video": '}, JSON), "body"),
+    "wrong member": (SampleRequest({"body": {"image": BASE64}}, JSON), "video"),
+    "not base64": (SampleRequest({"body": {"video": "%%%"}}, JSON), "video"),
+    "a number": (SampleRequest({"body": {"video": 7}}, JSON), "video"),
+    "top 0": (SampleRequest({"video": clip(), "top": b"0"}), "top"),
 }
 
 EXPORTED = ("example.avi", "video/x-msvideo", clip())

@@ -5,9 +5,9 @@ import json
 import torch
 from torch import Tensor
 
-from handlers.codecs.text import SPECIAL, TextCodec
+from handlers.codecs.words import SPECIAL, TextCodec
 from tests.tasks import texts
-from tests.worker import JSON, Ask
+from tests.worker import JSON, SampleRequest
 
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "wifi", "买"]
 SHAPE = (len(SPECIAL) + len(WORDS),)
@@ -26,31 +26,31 @@ def loss(network, batch) -> Tensor:
     return network.together(batch, batch.flip(0)[:, None]).square().sum()
 
 
-def numbers(reply) -> list[float]:
-    return [one["similarity"] for one in reply["neighbours"]]
+def numbers(response) -> list[float]:
+    return [one["similarity"] for one in response["neighbours"]]
 
 
-def asked(text: str, **more) -> Ask:
-    return Ask({"body": {"text": text, **more}}, JSON)
+def sample_request(text: str, **more) -> SampleRequest:
+    return SampleRequest({"body": {"text": text, **more}}, JSON)
 
 
 GOOD = {
-    "JSON": asked("房间"),
-    "plain body": Ask({"body": "房间".encode()}),
-    "form part": Ask({"text": "房间", "top": b"3"}),
-    "of another width and case": asked("ＷｉＦｉ"),
-    "spaces around it": asked(" 房间\n"),
-    "more than there are": asked("好", top=1_000),
+    "JSON": sample_request("房间"),
+    "plain body": SampleRequest({"body": "房间".encode()}),
+    "form part": SampleRequest({"text": "房间", "top": b"3"}),
+    "of another width and case": sample_request("ＷｉＦｉ"),
+    "spaces around it": sample_request(" 房间\n"),
+    "more than there are": sample_request("好", top=1_000),
 }
 
 # name: (request, the field that the 400 names)
 BAD = texts.BAD | {
-    "a word that is not known": (asked("量子"), "text"),
-    "several words": (asked("房间很好"), "text"),
-    "emoji": (asked("😀"), "text"),
-    "what only we write": (asked("<UNK>"), "text"),
-    "top 0": (asked("好", top=0), "top"),
-    "top x": (asked("好", top="x"), "top"),
+    "a word that is not known": (sample_request("量子"), "text"),
+    "several words": (sample_request("房间很好"), "text"),
+    "emoji": (sample_request("😀"), "text"),
+    "what only we write": (sample_request("<UNK>"), "text"),
+    "top 0": (sample_request("好", top=0), "top"),
+    "top x": (sample_request("好", top="x"), "top"),
 }
 
 EXPORTED = ("example.json", "application/json", json.dumps({"text": "房间"}).encode())

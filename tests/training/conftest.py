@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import models
-from training import fit
+from marina.training import run
 
 
 @pytest.fixture(autouse=True)
@@ -30,5 +30,5 @@ def card(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Full presets, too, train on the few examples of a quick one."""
-    load = fit.Found.load
-    monkeypatch.setattr(fit.Found, "load", lambda found, task="": fit.quick(load(found, task)))
+    load = run.DatasetSource.load
+    monkeypatch.setattr(run.DatasetSource, "load", lambda found, task="": run.quick_subset(load(found, task)))

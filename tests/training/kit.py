@@ -1,4 +1,4 @@
-"""What several tests of training do."""
+"""Helpers that several tests of training share."""
 
 import json
 from pathlib import Path

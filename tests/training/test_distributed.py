@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from marina.training.data.batches import DistributedBatchSampler, Examples
 from tests.training.kit import ROOT, card_in
 from tests.training.two_ranks import run as run_here
-from training.batches import Batches, Examples
 
 
 def test_two_processes_share_the_batches_and_agree_on_the_weights(elsewhere):
@@ -30,7 +30,7 @@ def test_two_processes_share_the_batches_and_agree_on_the_weights(elsewhere):
 
 
 def test_the_command_line_trains_on_two_processes_and_writes_once(elsewhere):
-    command = [sys.executable, "-m", "training", "train", "housing_mlp", "--preset", "quick"]
+    command = [sys.executable, "-m", "marina", "train", "housing_mlp", "--preset", "quick"]
     command += ["--accelerator", "cpu", "--devices", "2", "--strategy", "ddp"]
     done = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
@@ -42,14 +42,14 @@ def test_the_command_line_trains_on_two_processes_and_writes_once(elsewhere):
 
 def test_batches_cover_everything_once_whatever_the_lengths():
     examples = Examples([torch.ones(1 + place % 7) for place in range(100)], torch.arange(100))
-    batches = Batches(examples, 8, seed=0)
+    batches = DistributedBatchSampler(examples, 8, seed=0)
     first = list(batches)
     assert len(first) == len(batches) == 12
     assert len({place for batch in first for place in batch}) == 96
     assert list(batches) == first
     batches.set_epoch(1)
     assert list(batches) != first
-    everything = list(Batches(examples, 8, seed=None))
+    everything = list(DistributedBatchSampler(examples, 8, seed=None))
     assert [place for batch in everything for place in batch] == list(range(100))
     ids, targets = examples[everything[0]]
     assert ids.shape == (8, 7)

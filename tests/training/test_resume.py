@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from marina.training import artifacts, run
+from marina.training.tasks.image_classification.task import ImageClassification
 from tests.training.kit import ROOT, Stop, card_in, same, weights_of
-from training import artifacts, fit
-from training.tasks.image_classification import ImageClassification
 
 
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been_stopped(card, small, monkeypatch):
     card("lenet", epochs=4, batch_size=64)
-    whole = fit.train("lenet", "whole")
+    whole = run.train("lenet", "whole")
     stop = Stop(monkeypatch, ImageClassification, epoch=2)
     with pytest.raises(SystemExit):
-        fit.train("lenet", "stopped")
+        run.train("lenet", "stopped")
     assert stop.epochs == [0, 1]
     assert artifacts.finished(artifacts.folder_of("lenet", "stopped")) is None
-    resumed = fit.train("lenet", "stopped")
+    resumed = run.train("lenet", "stopped")
     assert stop.epochs == [0, 1, 2, 3]
     assert same(weights_of(whole), weights_of(resumed))
     assert card_in(whole)["metrics"] == card_in(resumed)["metrics"]
@@ -32,8 +32,8 @@ def test_a_run_killed_in_the_middle_goes_on(elsewhere):
         "import os, signal\n"
         "from dataclasses import replace\n"
         "import models\n"
-        "from training import fit\n"
-        "from training.tasks.tabular_regression import TabularRegression as Task\n"
+        "from marina.training import run\n"
+        "from marina.training.tasks.tabular_regression.task import TabularRegression as Task\n"
         "card = models.find('housing_mlp')\n"
         "card = replace(card, recipe=replace(card.recipe, epochs=6, lr=1e-3, schedule='constant', patience=None))\n"
         "models.find = lambda _: card\n"
@@ -44,7 +44,7 @@ def test_a_run_killed_in_the_middle_goes_on(elsewhere):
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    usual(task)\n"
         "Task.on_train_epoch_start = start\n"
-        "fit.train('housing_mlp')\n"
+        "run.train('housing_mlp')\n"
     )
     epochs = []
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_the_checkpoint_of_another_recipe_is_not_resumed(card, small, monkeypatc
     card("lenet", epochs=3)
     stop = Stop(monkeypatch, ImageClassification, epoch=2)
     with pytest.raises(SystemExit):
-        fit.train("lenet")
+        run.train("lenet")
     card("lenet", epochs=2, lr=1e-4)
-    fit.train("lenet")
+    run.train("lenet")
     assert stop.epochs == [0, 1, 0, 1]

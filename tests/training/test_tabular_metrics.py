@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from training import cross_validation
-from training.tasks.tabular_regression import TabularRegression
+from marina.training.tasks.tabular_regression import cross_validation
+from marina.training.tasks.tabular_regression.task import TabularRegression
 
 TRUTHS, PREDICTED = [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 10.0]  # errors of 0, 0, 0 and 6
 

@@ -1,4 +1,4 @@
-"""What each of two processes runs in test_distributed.py: Lightning starts this file again for the second one."""
+"""Script of each of two processes in test_distributed.py: Lightning starts this file again for the second one."""
 
 import json
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
+from marina.training.data.dataset import Dataset, Split
+from marina.training.hardware import Hardware
+from marina.training.tasks.tabular_regression.task import TabularRegression
+from marina.training.trainer import fit
 from models import find
 from models.card import Recipe
-from training.data.dataset import Dataset, Split
-from training.hardware import Hardware
-from training.tasks.tabular_regression import TabularRegression
-from training.trainer import fit
 
 COLUMNS = ("a", "b", "price")
 

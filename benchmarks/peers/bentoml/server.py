@@ -1,4 +1,4 @@
-"""BentoML: a worker a core, adaptive batches. `server.py W1|W2 PORT`."""
+"""BentoML: a worker per core, adaptive batches. `server.py W1|W2 PORT`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""FastAPI under uvicorn, a process a core, unbatched: FastAPI brings no batching. `server.py W1|W2 PORT`."""
+"""FastAPI under uvicorn, a process per core, unbatched: FastAPI has no batching. `server.py W1|W2 PORT`."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ model = tuned(os.environ["BENCH_WORKLOAD"]) if "BENCH_WORKLOAD" in os.environ el
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
-    """Answered in the event loop: a thread would only add a switch, for the network has one core anyway."""
+    """Predict in the event loop: a thread would only add a context switch, since each process has one core."""
     assert model is not None
-    return Response(model.answer([await request.body()])[0], media_type="application/json")
+    return Response(model.respond([await request.body()])[0], media_type="application/json")
 
 
 if __name__ == "__main__":

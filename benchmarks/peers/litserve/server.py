@@ -1,4 +1,4 @@
-"""LitServe: a worker a core, small batches, its fast queue. `server.py W1|W2 PORT`."""
+"""LitServe: a worker per core, small batches, its fast queue. `server.py W1|W2 PORT`."""
 
 import sys
 from typing import Annotated
@@ -11,12 +11,12 @@ from benchmarks.networks import BATCH, tuned
 
 
 async def raw(request: Request) -> bytes:
-    """The body as it came."""
+    """Return the raw body."""
     return await request.body()
 
 
 class Api(litserve.LitAPI):
-    """LitServe's verbs; a batch is a list of bodies."""
+    """LitServe's hooks; a batch is a list of bodies."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe gives it
         self.model = tuned(sys.argv[1])
@@ -28,7 +28,7 @@ class Api(litserve.LitAPI):
         return inputs
 
     def predict(self, bodies: list[bytes]) -> list[bytes]:
-        return self.model.answer(bodies)
+        return self.model.respond(bodies)
 
     def unbatch(self, output: list[bytes]) -> list[bytes]:
         return output

@@ -1,4 +1,4 @@
-"""MLServer: an inference worker a core, adaptive batches. `server.py W1|W2 PORT`."""
+"""MLServer: an inference worker per core, adaptive batches. `server.py W1|W2 PORT`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Ray Serve: a replica a core, batches. `server.py W1|W2 PORT`."""
+"""Ray Serve: a replica per core, batches. `server.py W1|W2 PORT`."""
 
 import signal
 import sys
@@ -17,18 +17,18 @@ class Bench:
 
     def __init__(self, workload: str) -> None:
         self.model = tuned(workload)
-        self.answer.set_max_batch_size(BATCH[workload])
+        self.respond.set_max_batch_size(BATCH[workload])
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.001)
-    async def answer(self, bodies: list[bytes]) -> list[bytes]:
-        return self.model.answer(bodies)
+    async def respond(self, bodies: list[bytes]) -> list[bytes]:
+        return self.model.respond(bodies)
 
     async def __call__(self, request: Request) -> Response:
-        return Response(await self.answer(await request.body()), media_type="application/json")
+        return Response(await self.respond(await request.body()), media_type="application/json")
 
 
 def main(workload: str, port: int) -> None:
-    """Logical CPUs are plenty, so that the proxy and the controller need not compete with the replicas for them."""
+    """Run Ray Serve; spare logical CPUs keep the proxy and the controller from competing with the replicas."""
     ray.init(num_cpus=cores() + 2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port, "access_log": False})
     deployment = serve.deployment(Bench, num_replicas=cores(), max_ongoing_requests=64)

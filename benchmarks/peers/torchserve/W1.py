@@ -1,4 +1,4 @@
-"""ResNet-18 as TorchServe's documentation has its users write it, for the handler image_classifier."""
+"""ResNet-18 as in TorchServe's documentation, for the handler image_classifier."""
 
 from torchvision.models.resnet import BasicBlock, ResNet
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class Regressor(nn.Module):
-    """Standardised columns in, a standardised number out."""
+    """Standardized columns in, a standardized number out."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The least that a TorchServe handler can do."""
+"""A minimal TorchServe handler."""
 
 import os
 from typing import Any
@@ -7,7 +7,7 @@ from benchmarks.networks import dumps, tuned
 
 
 class Lean:
-    """TorchServe hands over bytes for a JPEG, and JSON already parsed."""
+    """TorchServe passes a JPEG as bytes, and JSON already parsed."""
 
     def initialize(self, context: Any) -> None:  # noqa: ARG002 - TorchServe gives it
         self.workload = os.environ["BENCH_WORKLOAD"]
@@ -16,5 +16,5 @@ class Lean:
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:  # noqa: ARG002
         bodies = [row["body"] for row in data]
         if self.workload == "W1":
-            return self.model.answer(bodies)
+            return self.model.respond(bodies)
         return [dumps(reply) for reply in self.model.predict([body["features"] for body in bodies])]

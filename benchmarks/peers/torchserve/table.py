@@ -1,4 +1,4 @@
-"""A handler for rows of numbers, in the way of TorchServe's documentation: on top of its BaseHandler."""
+"""A handler for rows of numbers, as in TorchServe's documentation: a subclass of its BaseHandler."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Triton by way of pytriton: an instance a core, dynamic batches. `server.py W1|W2 PORT`."""
+"""Triton through pytriton: an instance per core, dynamic batches. `server.py W1|W2 PORT`."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from benchmarks.networks import BATCH, tuned
 
 
 class Infer:
-    """An instance; each has a process of its own, where the model is loaded at the first call."""
+    """An instance, each in its own process, which loads the model at the first call."""
 
     def __init__(self, workload: str) -> None:
         self.workload = workload
@@ -25,13 +25,13 @@ class Infer:
     def __call__(self, body: Any) -> dict[str, Any]:
         if self.model is None:
             self.model = tuned(self.workload)
-        replies = self.model.answer([bytes(row[0]) for row in body])
+        replies = self.model.respond([bytes(row[0]) for row in body])
         return {"reply": np.array([[reply] for reply in replies], dtype=object)}
 
 
 def main(workload: str, port: int) -> None:
     """Batches wait 1 ms at most; metrics and gRPC are off."""
-    # Tensors go by socket: its shared memory fails where Python is newer than the 3.11 that Triton is linked with.
+    # Tensors are sent by socket: shared memory fails with a Python newer than 3.11, which Triton is linked with.
     os.environ["PYTRITON_NO_TENSORSTORE"] = "1"
     batcher = DynamicBatcher(max_queue_delay_microseconds=1000)
     config = TritonConfig(

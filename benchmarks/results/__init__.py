@@ -1,0 +1,1 @@
+"""Results: records of measurements, intervals, report and plots."""

@@ -1,0 +1,1 @@
+"""Marina: train, package, sign and serve PyTorch models on TorchServe behind Envoy."""

@@ -1,0 +1,115 @@
+"""`marina serve`, `stop`, `status` and `logs`."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from marina.cli import bundle_client, checks, output, packaging, selection
+from marina.errors import MarinaError
+from marina.packaging.verify import NotVerifiedError, identity
+from marina.serving import supervisor
+from marina.serving.envoy import bootstrap, gateway
+from marina.serving.reconciler import desired_state, model_store
+from marina.serving.reconciler.model_store import Archive
+from marina.serving.torchserve import process
+from marina.settings import Settings
+
+
+def _refused(settings: Settings, archives: list[Archive]) -> dict[Archive, str]:
+    """Return the archives whose signature is invalid, with the reason."""
+    refused = {}
+    for archive in archives:
+        try:
+            archive.verify(settings.public_key)
+        except NotVerifiedError as exc:
+            refused[archive] = str(exc)
+    return refused
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="models, `starter`, or paths of archives", show_default="every model of the store"),
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="PEM file: HTTPS on the public port")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key")] = None,
+) -> None:
+    """Serve every version of the models; return when each is READY and has responded to a canary request.
+
+    The path of an archive means that you trust it: it is copied into the store and signed.
+    Example: marina serve path/to/model.mar
+    """
+    since = time.monotonic()
+    settings = Settings.model_validate({name: path for name, path in (("cert", cert), ("key", key)) if path})
+    checks.before_start(settings)
+    archives = model_store.chosen(settings, [_name_of(word, settings) for word in _expanded(models)])
+    refused = _refused(settings, archives)
+    for reason in refused.values():
+        bundle_client.console.print(f"[red]refused[/]  {reason}", soft_wrap=True)
+    settings.make_folders()
+    desired = desired_state.from_archives(archives, refused)
+    desired_state.save(settings, desired)
+    process.render(settings)
+    bootstrap.render(settings)
+    gateway.close(settings, desired.closed_routes())
+    supervisor.start(settings)
+    status = output.watch(settings)
+    bundle_client.console.print(output.table(settings, status))
+    bundle_client.console.print(output.cost(status, time.monotonic() - since), soft_wrap=True, highlight=False)
+    problems = output.problems(status)
+    if problems:
+        raise MarinaError("not served:\n" + "\n".join(f"  {problem}" for problem in problems))
+    output.print_curls(settings, status)
+
+
+def _expanded(models: list[str] | None) -> list[str]:
+    """Return names and paths: `starter` stands for the models whose CARDs have `starter`."""
+    words = models or [selection.ALL]
+    return [each for word in words for each in (selection.select([word]) if word == selection.STARTER else [word])]
+
+
+def _name_of(word: str, settings: Settings) -> str:
+    """Return the model's name; an archive that is named by its path is first copied into the store and signed."""
+    if not word.endswith(".mar"):
+        return word
+    archive = packaging.adopt(Path(word), settings.store, settings.keys)
+    bundle_client.console.print(f"signed {archive}", soft_wrap=True)
+    return identity(archive)[0]
+
+
+def stop() -> None:
+    """Stop everything; no process is left."""
+    settings = Settings()
+    with bundle_client.console.status("stopping"):
+        stopped = supervisor.stop(settings)
+    bundle_client.console.print("stopped" if stopped else "nothing was running")
+
+
+def status() -> None:
+    """Show the processes and each model's readiness; exits with 1 if something is not ready."""
+    settings = Settings()
+    bundle_client.require_running(settings)
+    processes = Table("process", "state", "since")
+    for name, entry in supervisor.programs(settings).items():
+        processes.add_row(name, entry["statename"], entry["description"])
+    bundle_client.console.print(processes)
+    current = bundle_client.status(settings)
+    if current is None:
+        raise MarinaError(f"control does not respond; see {settings.logs}")
+    bundle_client.console.print(output.table(settings, current))
+    problems = [part.reason for part in (current.torchserve, current.envoy) if part.reason] + output.problems(current)
+    if not current.ready:
+        raise MarinaError("not ready:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def logs() -> None:
+    """Follow all logs; Ctrl-C ends it."""
+    settings = Settings()
+    files = [str(file) for file in sorted(settings.logs.glob("*")) if file.suffix in {".log", ".out", ".err"}]
+    if not files:
+        raise MarinaError(f"no logs in {settings.logs}: `make serve` first")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606, S607 - becomes the `tail` of this system

@@ -1,0 +1,134 @@
+"""`marina archive`, `sign`, `verify`, `export` and `zoo`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from marina.cli import jobs, selection
+from marina.cli.jobs import Job
+from marina.cli.training import ARTIFACTS, Data, Jobs, Names, Preset, PresetOption, Version, training_jobs
+from marina.errors import MarinaError
+from marina.packaging import freshness
+from marina.settings import ROOT
+
+STORE, KEYS = Path("archive/store"), Path("var/keys")
+Store = Annotated[Path, typer.Option(help="folder of the archives")]
+Keys = Annotated[Path, typer.Option(help="folder of the signing key pair")]
+console = Console(soft_wrap=True, highlight=False)
+
+
+def archive(
+    names: Names = None, version: Version = "1.0", data: Data = None, preset: PresetOption = None, job_count: Jobs = 2
+) -> None:
+    """Train what is not trained, and pack models into signed archives. Does nothing for what is up to date.
+
+    Example: marina archive resnet18 mobilenet_v1
+    """
+    chosen = selection.select(names or [selection.STARTER])
+    planned = plan(chosen, version, data, preset)
+    if planned:
+        jobs.run(planned, job_count)
+    else:
+        console.print(f"Nothing to be done: {len(chosen)} of {len(chosen)} archives are up to date.")
+
+
+def plan(names: list[str], version: str, data: str | None, preset: Preset | None) -> list[Job]:
+    """Return the jobs that bring the archives of `names` up to date: trainings first, each followed by its packing.
+
+    Training runs whenever data or a preset is given: it checks by itself whether there is anything to do.
+    """
+    forced = bool(data or preset)
+    stale = [name for name in names if forced or not freshness.is_up_to_date(ARTIFACTS / name / version, ROOT)]
+    trained = {job.name: job for job in training_jobs(stale, version, data, preset)} if stale else {}
+    planned = list(trained.values())
+    for place, name in enumerate(names, start=1):
+        target = STORE / f"{name}-{version}.mar"
+        if f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
+            words = ["pack", name, "--version", version, "--preset", (preset or Preset.full).value]
+            words += ["--position", f"{place} of {len(names)}"]
+            planned.append(Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys())))
+    return planned
+
+
+def pack(
+    name: str,
+    version: Version = "1.0",
+    preset: Annotated[Preset, typer.Option()] = Preset.full,
+    position: Annotated[str, typer.Option(help='such as "3 of 7"')] = "1 of 1",
+    artifacts: Annotated[Path, typer.Option(help="folder of trained models")] = ARTIFACTS,
+    store: Store = STORE,
+    keys: Keys = KEYS,
+) -> None:
+    """Pack and sign one trained model."""
+    from marina.packaging.build import build
+
+    console.print(f"[bold]archive[/] {name} {version}, model {position}")
+    made = build(name, version, artifacts, store, keys, preset.value)
+    console.print(f"  {made}  {made.stat().st_size / 1e6:.1f} MB, signed")
+
+
+def sign(
+    mar: Annotated[Path, typer.Argument(help="an archive from elsewhere")], store: Store = STORE, keys: Keys = KEYS
+) -> None:
+    """Take responsibility for an archive from elsewhere: copy it into the store and sign it."""
+    console.print(f"signed {adopt(mar, store, keys)}")
+
+
+def adopt(mar: Path, store: Path, keys: Path) -> Path:
+    """Copy an archive into the store under its own name and version, sign it there, and return its path.
+
+    Raises NotVerifiedError for a file that is no archive, and MarinaError where another archive has that name.
+    """
+    from marina.packaging.sign import sign as sign_archive
+    from marina.packaging.verify import manifest_of
+
+    manifest = manifest_of(mar)
+    target = store / f"{manifest['modelName']}-{manifest['modelVersion']}.mar"
+    store.mkdir(parents=True, exist_ok=True)
+    if not (target.exists() and target.samefile(mar)):
+        shutil.copy(mar, target)
+    sign_archive(target, keys)
+    return target
+
+
+def verify(store: Store = STORE, keys: Keys = KEYS) -> None:
+    """Check the signature of every archive in the store."""
+    from marina.packaging.sign import PUBLIC
+    from marina.packaging.verify import main as verify_all
+
+    archives = sorted(store.glob("*.mar"))
+    if not archives:
+        raise MarinaError(f"no archives in {store}: `make archive` first")
+    raise typer.Exit(verify_all(str(keys / PUBLIC), *map(str, archives)))
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="a trained model")],
+    kind: Annotated[str, typer.Option("--format", help="onnx, torchscript or torch_export")],
+    version: Version = "1.0",
+    artifacts: Annotated[Path, typer.Option(help="folder of trained models")] = ARTIFACTS,
+) -> None:
+    """Write a trained network in another runtime's format, and compare its outputs with the eager network's."""
+    from marina.packaging.export import FORMATS, export  # imports onnxruntime: no other command needs it
+
+    if kind not in FORMATS:
+        raise MarinaError(f"FORMAT={kind}: it is one of {', '.join(FORMATS)}")
+    file, difference = export(artifacts / name / version, kind)
+    console.print(f"{file}: largest difference from the eager network {difference:.1e}")
+
+
+def zoo(
+    version: Version = "1.0",
+    artifacts: Annotated[Path, typer.Option(help="folder of trained models")] = ARTIFACTS,
+    page: Annotated[Path, typer.Option(help="the page to write")] = Path("docs/zoo.md"),
+) -> None:
+    """Check the floor of every trained model, and write the page and the pictures that show them."""
+    from marina.packaging import zoo  # import torch
+
+    problems = zoo.write_page(artifacts, version, page)
+    zoo.write_pictures(artifacts, version, page.parent / "pictures")
+    if problems:
+        raise MarinaError("\n".join(problems))

@@ -1,0 +1,66 @@
+"""The errors that Marina raises for its users, in one hierarchy::
+
+    MarinaError
+    ├── PackagingError              an archive can't be built, or a network not exported
+    ├── CodeConflictError           an archive's code is not the code that the process has imported
+    ├── EvaluationError             a request of the test split failed
+    ├── TorchServeError             TorchServe refused a request of ours
+    └── ExperimentError             the description of an experiment is not valid
+        ├── UnknownExperimentError  no such experiment runs
+        ├── VariantNotReadyError    a version that an experiment names can't respond
+        ├── ConflictError           another change came first
+        ├── NothingToRollBackError  the experiment has no earlier state
+        └── NotAppliedError         the change is stored, but Envoy does not run on it yet
+
+A message gives what happened, why, and what to do. The command line prints it without a traceback and exits with 1;
+the API responds with the status in marina/api/exception_handlers.py. Two errors stand outside, because their modules
+work without Marina: `handlers.errors.BadRequest` and `marina.packaging.verify.NotVerifiedError`.
+"""
+
+
+class MarinaError(Exception):
+    """An error that the user can correct."""
+
+
+class PackagingError(MarinaError):
+    """The model must not be packed or exported."""
+
+
+class CodeConflictError(MarinaError):
+    """An archive's code differs from the code of the same name that this process has imported."""
+
+
+class EvaluationError(MarinaError):
+    """The handler returned an error for a request of the test split."""
+
+
+class TorchServeError(MarinaError):
+    """TorchServe refused a request; the message is its own, `status` the HTTP status of its response."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ExperimentError(MarinaError):
+    """The description of an experiment is not valid."""
+
+
+class UnknownExperimentError(ExperimentError):
+    """No experiment of that name runs."""
+
+
+class VariantNotReadyError(ExperimentError):
+    """A version that an experiment would send requests to can't respond."""
+
+
+class ConflictError(ExperimentError):
+    """Another change of the experiment, here or on another node, came first."""
+
+
+class NothingToRollBackError(ExperimentError):
+    """There is no earlier state of the experiment to restore."""
+
+
+class NotAppliedError(ExperimentError):
+    """The change is stored, but Envoy does not route by it yet."""

@@ -1,0 +1,127 @@
+"""Guardrail: the test whether a candidate is worse than the control, and the requests that it is made on.
+
+It runs every second or two for hours, so the tests are sequential: their error probabilities hold for all of these
+repetitions together (statistics/sequential_tests.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from sqlalchemy import Engine
+
+from marina.experiments import queries
+from marina.experiments.queries import NO_REQUESTS, Requests
+from marina.experiments.spec import Guard
+from marina.experiments.statistics.sequential_tests import Array, quantile_slower, rate_gap, rate_higher
+
+ALPHA = 0.01  # probability of rejecting a candidate that is as good as the control, however often it is tested
+THRESHOLD = log(3 / ALPHA)  # errors, median and p99 share it
+MIN_LOG_RATIO = 1.0  # nats by which an excess above the tolerance must be likelier than one within it
+QUANTILES = {"median": 0.5, "p99": 0.99}
+
+# A request is logged when it ends: one that began so long ago and is not there yet is not waited for.
+MAX_REQUEST_SECONDS = 60.0
+# Then counting starts again: how a version behaved hours ago must not outweigh its present behaviour.
+WINDOW_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class RequestStats:
+    """Requests of one variant in a window of time; candidate and control must have the same window."""
+
+    requests: int
+    errors: int
+    seconds: Array  # latencies of the successful requests, in any order
+
+
+def violation(candidate: RequestStats, control: RequestStats, guard: Guard) -> str | None:
+    """Return the reason to withdraw the candidate, one sentence with figures; None while there is none.
+
+    >>> nothing = np.empty(0)
+    >>> violation(RequestStats(200, 20, nothing), RequestStats(1800, 9, nothing), Guard())
+    "errors: 10.00% of 200 requests, of the control's 1,800 0.50%; more than 1.00% above"
+    """
+    return _errors(candidate, control, guard.errors) or _latency(candidate.seconds, control.seconds, guard.latency)
+
+
+def _errors(candidate: RequestStats, control: RequestStats, tolerance: float) -> str | None:
+    """Return a reason if the rate is certainly higher, and probably higher by more than `tolerance`.
+
+    Certainty of the latter, too, would take several times as long: 5 % is only 0.04 nats a request from 1 %.
+    """
+    rates = [stats.errors / max(stats.requests, 1) for stats in (candidate, control)]
+    if rates[0] - rates[1] <= tolerance:
+        return None
+    counts = (candidate.errors, candidate.requests, control.errors, control.requests)
+    if rate_higher(*counts) < THRESHOLD or rate_gap(*counts, tolerance) < MIN_LOG_RATIO:
+        return None
+    return (
+        f"errors: {rates[0]:.2%} of {candidate.requests:,} requests, of the control's {control.requests:,} "
+        f"{rates[1]:.2%}; more than {tolerance:.2%} above"
+    )
+
+
+def _latency(candidate: Array, control: Array, factor: float) -> str | None:
+    """Return a reason if the median or p99 is certainly more than `factor` times the control's."""
+    if not len(candidate) or not len(control):
+        return None
+    observed, usual = (np.quantile(seconds, list(QUANTILES.values())) for seconds in (candidate, control))
+    for index, (name, quantile) in enumerate(QUANTILES.items()):
+        if observed[index] <= factor * usual[index]:  # a cheap test, which nearly always decides
+            continue
+        if quantile_slower(candidate, control, factor, quantile) >= THRESHOLD:
+            return (
+                f"latency: {name} {1000 * observed[index]:.1f} ms over {len(candidate):,} requests, the control's "
+                f"{1000 * usual[index]:.1f} ms over {len(control):,}; more than {factor:g} times as long"
+            )
+    return None
+
+
+class RecentRequests:
+    """The requests of one experiment since `since` (seconds since the epoch), at most of about the last hour.
+
+    Only requests that may still be incomplete in the log are read again.
+    """
+
+    def __init__(self, engine: Engine, experiment: str, since: float) -> None:
+        self.since = since
+        self._engine = engine
+        self._experiment = experiment
+        self._start = since
+        self._settled: dict[str, Requests] = {}  # began before `_horizon`
+        self._horizon = since
+
+    def poll(self, now: float) -> dict[str, Requests]:
+        """Return the requests until `now` by assigned variant."""
+        if now - self._start > WINDOW_SECONDS:
+            self._start = self._horizon = now
+            self._settled = {}
+        fresh = queries.requests(self._engine, self._experiment, self._horizon)
+        result = _concatenate(self._settled, fresh)
+        horizon = max(self._horizon, now - MAX_REQUEST_SECONDS)
+        self._settled = {name: _before(requests, horizon) for name, requests in result.items()}
+        self._horizon = horizon
+        return result
+
+
+def request_stats(requests: Requests | None) -> RequestStats:
+    """Return the figures that the guard compares; zeros for None."""
+    requests = requests or NO_REQUESTS
+    seconds = requests.seconds[~np.isnan(requests.seconds)]
+    return RequestStats(len(requests.at), int(requests.failed.sum()), seconds)
+
+
+def _concatenate(settled: Mapping[str, Requests], fresh: Mapping[str, Requests]) -> dict[str, Requests]:
+    result = dict(settled)
+    for name, new in fresh.items():
+        old = result.get(name, NO_REQUESTS)
+        at, failed, seconds = (np.concatenate(pair) for pair in zip(old, new, strict=True))
+        result[name] = Requests(at, failed.astype(bool), seconds)
+    return result
+
+
+def _before(requests: Requests, horizon: float) -> Requests:
+    earlier = requests.at < horizon
+    return Requests(requests.at[earlier], requests.failed[earlier], requests.seconds[earlier])

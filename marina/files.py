@@ -1,0 +1,40 @@
+"""Files that other processes read while they change, logs, and folders of packages."""
+
+import os
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace `path` by a rename, so that no reader sees half of the content; only the owner may read the file.
+
+    The temporary file is in the same folder, because a rename is atomic only within one file system.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    Path(name).replace(path)
+
+
+def last_lines(path: Path, count: int, size: int = 1 << 18) -> list[str]:
+    """Return the last `count` lines of the last `size` bytes of a file; an empty list if it is missing.
+
+    Bytes that are not UTF-8 are replaced by U+FFFD.
+    """
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode(errors="replace").splitlines()[-count:]
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package without importing it, for packages whose files alone are needed.
+
+    Raises ModuleNotFoundError if the package is not installed.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"the package {name} is not installed: run `make install`", name=name)
+    return Path(spec.origin).parent

@@ -1,0 +1,1 @@
+"""An archive, or a folder of artifacts, in any Python process, without TorchServe."""

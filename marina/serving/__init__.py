@@ -1,0 +1,1 @@
+"""Serving of archives: TorchServe behind Envoy, with versions, readiness and restarts."""

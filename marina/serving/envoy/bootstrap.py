@@ -1,0 +1,210 @@
+"""Bootstrap configuration of Envoy: public listener, filters, access logs, admin port and watched files."""
+
+import json
+from pathlib import Path
+
+from marina import headers
+from marina.files import write_atomic
+from marina.serving.envoy.config import Json, address, typed, watched
+from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
+from marina.serving.torchserve import process
+from marina.settings import LOOPBACK, Settings
+
+# Error types that TorchServe returns with the same status.
+ERRORS = {
+    400: "BadRequestException",
+    404: "ResourceNotFoundException",
+    413: "PayloadTooLargeException",
+    503: "ServiceUnavailableException",
+    504: "GatewayTimeoutException",
+}
+LUA = Path(__file__).with_name("request.lua")
+# Above this limit Envoy accepts no more connections, instead of running out of file descriptors.
+MAX_CONNECTIONS = 10_000
+
+
+def local_replies(limit: int) -> Json:
+    """Return Envoy's own responses in the format of TorchServe's errors; `limit` is the longest request body."""
+
+    def body(kind: str, **more: str) -> Json:
+        return {"json_format": {"code": "%RESPONSE_CODE%", "type": kind, "message": "%LOCAL_REPLY_BODY%", **more}}
+
+    def mapper(status: int, kind: str) -> Json:
+        comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": f"marina.local_reply_{status}"}}
+        large = {"message": f"the request body is longer than {limit} bytes", "field": "body"} if status == 413 else {}
+        return {
+            "filter": {"status_code_filter": {"comparison": comparison}},
+            "body_format_override": body(kind, **large),
+        }
+
+    return {
+        "mappers": [mapper(status, kind) for status, kind in ERRORS.items()],
+        "body_format": body("GatewayException"),
+    }
+
+
+def access_log() -> Json:
+    """Return the log of every request: to stdout, which the supervisor writes to var/logs/access.log and rotates."""
+    fields = {
+        "time": "%START_TIME%",
+        "request_id": _request_header(headers.REQUEST_ID),
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "milliseconds": "%DURATION%",
+        "bytes_in": "%BYTES_RECEIVED%",
+        "bytes_out": "%BYTES_SENT%",
+        "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    }
+    log = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
+    return {"name": "stdout", "typed_config": log}
+
+
+def exposures_file(settings: Settings) -> Path:
+    """Return the log of requests that belong to experiments."""
+    return settings.var / "exposures" / "exposures.jsonl"
+
+
+def exposure_log(settings: Settings, marker: str) -> Json:
+    """Return the log of requests that carry the header `marker`: the assigned variant, and the outcome.
+
+    It is a file, not a stream to control: what happens while control is down is read later.
+    """
+    fields = {
+        "time": "%START_TIME(%s.%6f)%",
+        "request_id": _request_header(headers.REQUEST_ID),
+        "experiment": _request_header(headers.EXPERIMENT),
+        "key": _request_header(headers.EXPERIMENT_KEY),
+        "assigned": _request_header(headers.ASSIGNED_VARIANT),
+        "mirror": _request_header(headers.MIRROR),
+        "variant": _response_header(headers.VARIANT),
+        "source": _response_header(headers.VARIANT_SOURCE),
+        "prediction": _response_header(headers.PREDICTION),
+        "status": "%RESPONSE_CODE%",
+        "microseconds": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+        "flags": "%RESPONSE_FLAGS%",
+    }
+    log = typed(
+        "extensions.access_loggers.file.v3.FileAccessLog",
+        path=str(exposures_file(settings)),
+        log_format={"json_format": fields},
+    )
+    marked = {"header_filter": {"header": {"name": marker, "present_match": True}}}
+    return {"name": "file", "filter": marked, "typed_config": log}
+
+
+def _request_header(name: str) -> str:
+    return f"%REQ({name.upper()})%"
+
+
+def _response_header(name: str) -> str:
+    return f"%RESP({name.upper()})%"
+
+
+def filters(settings: Settings, limit: int) -> list[Json]:
+    """Return the HTTP filters of the public listener; `limit` is the longest request body in bytes."""
+    secret = {"name": TOKEN, "sds_config": watched(settings, "sds")}
+    generic = typed("extensions.http.injected_credentials.generic.v3.Generic", credential=secret)
+    generic["header_value_prefix"] = "Bearer "
+    credential = {"name": "envoy.http.injected_credentials.generic", "typed_config": generic}
+    injector = "extensions.filters.http.credential_injector.v3.CredentialInjector"
+    return [
+        {
+            "name": "envoy.filters.http.buffer",
+            "typed_config": typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=limit),
+        },
+        {
+            "name": "envoy.filters.http.lua",
+            "typed_config": typed(
+                "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text()}
+            ),
+        },
+        {
+            "name": "envoy.filters.http.credential_injector",
+            "typed_config": typed(injector, overwrite=True, credential=credential),
+        },
+        # Active only on routes with a delay (marina.serving.envoy.routes.delay_filter).
+        {"name": "envoy.filters.http.fault", "typed_config": typed("extensions.filters.http.fault.v3.HTTPFault")},
+        {"name": "envoy.filters.http.router", "typed_config": typed("extensions.filters.http.router.v3.Router")},
+    ]
+
+
+def connection_manager(settings: Settings) -> Json:
+    """Return the HTTP connection manager of the public listener."""
+    limit = process.max_request_bytes(settings)
+    request_id = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", pack_trace_reason=False)
+    return typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="public",
+        use_remote_address=True,
+        normalize_path=True,
+        merge_slashes=True,
+        preserve_external_request_id=True,
+        always_set_request_id_in_response=True,
+        # Return a client's UUID unchanged, without the sampling decision packed into it.
+        request_id_extension={"typed_config": request_id},
+        request_headers_timeout="10s",
+        # Keep the connection open long enough to deliver the 413 of a long body.
+        delayed_close_timeout="10s",
+        rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
+        http_filters=filters(settings, limit),
+        local_reply_config=local_replies(limit),
+        access_log=[access_log(), exposure_log(settings, headers.EXPERIMENT)],
+    )
+
+
+def inner_listener(settings: Settings) -> Json:
+    """Return the listener on loopback to which Envoy sends requests that must be rewritten for another version.
+
+    See marina.serving.envoy.route_state.RouteExtension.
+    """
+    router = typed("extensions.filters.http.router.v3.Router")
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="inner",
+        preserve_external_request_id=True,
+        rds={"route_config_name": INNER, "config_source": watched(settings, "inner")},
+        http_filters=[{"name": "envoy.filters.http.router", "typed_config": router}],
+        access_log=[exposure_log(settings, headers.MIRROR)],
+    )
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    return {"name": "inner", "address": address(LOOPBACK, settings.inner_port), "filter_chains": [chain]}
+
+
+def tls(cert: Path, key: Path) -> Json:
+    """Return the transport socket that makes the public listener HTTPS."""
+    pair = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
+    common = {"tls_certificates": [pair], "alpn_protocols": ["h2", "http/1.1"]}
+    context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common)
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def bootstrap(settings: Settings) -> Json:
+    """Return the whole bootstrap configuration."""
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(settings)}
+    chain: Json = {"filters": [manager]}
+    if settings.cert and settings.key:
+        chain["transport_socket"] = tls(settings.cert, settings.key)
+    listener = {"name": "public", "address": address(settings.host, settings.port), "filter_chains": [chain]}
+    monitor = "envoy.resource_monitors.global_downstream_max_connections"
+    kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    limit = {"name": monitor, "typed_config": typed(kind, max_active_downstream_connections=MAX_CONNECTIONS)}
+    return {
+        "overload_manager": {"resource_monitors": [limit]},
+        "node": {"id": "marina", "cluster": "marina"},
+        "admin": {"address": address(LOOPBACK, settings.envoy_admin_port)},
+        "dynamic_resources": {"cds_config": watched(settings, "cds")},
+        "static_resources": {"listeners": [listener, inner_listener(settings)]},
+    }
+
+
+def bootstrap_file(settings: Settings) -> Path:
+    """Return the file that Envoy starts with."""
+    return settings.run / "envoy.json"
+
+
+def render(settings: Settings) -> None:
+    """Write var/run/envoy.json."""
+    write_atomic(bootstrap_file(settings), json.dumps(bootstrap(settings), indent=1))

@@ -1,0 +1,134 @@
+"""Desired state: the models, versions, defaults and workers that the user specified, in var/run/models.json.
+
+Commands write it, and the reconciler in the control process makes TorchServe and Envoy match it.
+"""
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from marina.errors import MarinaError
+from marina.files import write_atomic
+from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
+from marina.serving.reconciler.model_store import Archive, version_key
+from marina.settings import Settings
+
+STARTING = "it is being started, see /ready"
+
+
+class VersionSpec(BaseModel):
+    """Spec of one version: the archive's file name in the store, and the number of workers."""
+
+    archive: str
+    workers: int = 1
+    retiring: bool = False
+
+
+class ModelSpec(BaseModel):
+    """Spec of one model: its versions, and the default, which serves requests that name no version."""
+
+    default: str
+    versions: dict[str, VersionSpec]
+
+
+class DesiredState(BaseModel):
+    """Specs of all models by name."""
+
+    models: dict[str, ModelSpec] = {}
+
+    def at(self, name: str, version: str) -> VersionSpec:
+        """Return the spec of a version; raises MarinaError if it is not being served."""
+        model = self.models.get(name)
+        if model is None:
+            raise MarinaError(f"{name} is not served; it serves {', '.join(self.models) or 'nothing'}")
+        if version not in model.versions or model.versions[version].retiring:
+            raise MarinaError(f"{name} {version} is not served; its versions are {', '.join(model.versions)}")
+        return model.versions[version]
+
+    def add(self, archive: Archive, workers: int) -> None:
+        """Add a version. The first one becomes the default; later ones take no traffic until `set_default`."""
+        model = self.models.setdefault(archive.name, ModelSpec(default=archive.version, versions={}))
+        model.versions[archive.version] = VersionSpec(archive=archive.path.name, workers=workers)
+
+    def scale(self, name: str, version: str, workers: int) -> None:
+        """Set the number of workers; raises MarinaError for a negative number or an unknown version."""
+        if workers < 0:
+            raise MarinaError("the number of workers can't be negative")
+        self.at(name, version).workers = workers
+
+    def set_default(self, name: str, version: str) -> None:
+        """Make a version the default; raises MarinaError if it is not being served."""
+        self.at(name, version)
+        self.models[name].default = version
+
+    def retire(self, name: str, version: str) -> None:
+        """Mark a version as retiring; raises MarinaError for the default while the model has other versions."""
+        self.at(name, version)
+        others = [other for other, spec in self.models[name].versions.items() if other != version and not spec.retiring]
+        if others and self.models[name].default == version:
+            newest = max(others, key=version_key)
+            raise MarinaError(
+                f"{name} {version} is the default: `make set-default MODEL={name} VERSION={newest}` first"
+            )
+        self.models[name].versions[version].retiring = True
+
+    def drop(self, name: str, version: str) -> None:
+        """Remove a version that was retired, and its model with the last version."""
+        self.models[name].versions.pop(version)
+        if not self.models[name].versions:
+            self.models.pop(name)
+
+    def closed_routes(self) -> dict[str, ModelRouteState]:
+        """Return routes that respond with 503 for every version, for the time until TorchServe has started."""
+        return {
+            name: ModelRouteState(
+                model.default,
+                {
+                    version: VersionRouteState(0, (503, f"{name} {version} is not ready: {STARTING}"))
+                    for version in model.versions
+                },
+            )
+            for name, model in self.models.items()
+        }
+
+
+def state_file(settings: Settings) -> Path:
+    """Return the file that holds the desired state."""
+    return settings.run / "models.json"
+
+
+def load(settings: Settings) -> DesiredState:
+    """Return the stored state; empty while there is no file."""
+    path = state_file(settings)
+    return DesiredState.model_validate_json(path.read_bytes()) if path.exists() else DesiredState()
+
+
+def save(settings: Settings, desired: DesiredState) -> None:
+    """Store the state."""
+    write_atomic(state_file(settings), desired.model_dump_json(indent=2) + "\n")
+
+
+@contextmanager
+def change(settings: Settings) -> Iterator[DesiredState]:
+    """Load the state, let the caller change it, and save it, under a lock between processes.
+
+    An exception in the caller's block saves nothing.
+    """
+    with (settings.run / "models.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        desired = load(settings)
+        yield desired
+        save(settings, desired)
+
+
+def from_archives(archives: Iterable[Archive], refused: Iterable[Archive] = ()) -> DesiredState:
+    """Return a state that serves every archive, with the newest one that was not refused as its model's default."""
+    desired, bad = DesiredState(), set(refused)
+    for archive in archives:
+        desired.add(archive, 1 if archive in bad else archive.workers)
+        if archive not in bad:
+            desired.models[archive.name].default = archive.version
+    return desired

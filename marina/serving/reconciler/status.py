@@ -1,0 +1,90 @@
+"""Status of this node, the response of /ready; and of its peers, polled from theirs."""
+
+import asyncio
+import logging
+from typing import Literal
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from marina.serving.torchserve.client import Worker
+from marina.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+State = Literal["waiting", "refused", "registering", "loading", "checking", "ready", "failed", "stopped", "retiring"]
+Canary = Literal["answered", "none: the archive gives no example"]
+PEER_POLL_SECONDS = 1.0
+
+
+class VersionStatus(BaseModel):
+    """Status of one version. `ready`: a worker is READY and responded to a canary request; else `reason` explains."""
+
+    ready: bool = False
+    state: State = "waiting"
+    reason: str | None = None
+    canary: Canary | None = None
+    workers: list[Worker] = []
+
+
+class ModelStatus(BaseModel):
+    """Status of one model. `ready`: every version whose spec has workers is ready."""
+
+    ready: bool
+    default: str
+    versions: dict[str, VersionStatus]
+
+
+class ServerStatus(BaseModel):
+    """Status of TorchServe or Envoy."""
+
+    ready: bool
+    reason: str | None = None
+
+
+class BundleStatus(BaseModel):
+    """Status of the node. `ready`: both servers and every model are ready."""
+
+    ready: bool
+    torchserve: ServerStatus
+    envoy: ServerStatus
+    models: dict[str, ModelStatus]
+
+
+class Peers:
+    """The versions that other nodes serve. A peer is "host:port" of a Marina's public port; only /ready is polled."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._http = httpx.AsyncClient(timeout=PEER_POLL_SECONDS, trust_env=False)
+        self._ready: dict[str, frozenset[tuple[str, str]]] = {
+            f"{host}:{port}": frozenset() for host, port in settings.peers
+        }
+
+    def serving(self, name: str, version: str) -> frozenset[str]:
+        """Return the peers that reported this version as ready in the last poll."""
+        return frozenset(peer for peer, versions in self._ready.items() if (name, version) in versions)
+
+    async def run(self) -> None:
+        """Poll the peers until cancelled; return at once if there are none."""
+        try:
+            while self._ready:
+                await asyncio.gather(*map(self._poll, self._ready))
+                await asyncio.sleep(PEER_POLL_SECONDS)
+        finally:
+            await self._http.aclose()
+
+    async def _poll(self, peer: str) -> None:
+        ready: frozenset[tuple[str, str]] = frozenset()
+        try:
+            response = await self._http.get(f"http://{peer}/ready")
+            status = BundleStatus.model_validate_json(response.content)
+            ready = frozenset(
+                (name, version)
+                for name, model in status.models.items()
+                for version, version_status in model.versions.items()
+                if version_status.ready
+            )
+        except (httpx.HTTPError, ValidationError) as exc:
+            if self._ready[peer]:
+                logger.warning("node %s is gone: %s", peer, str(exc) or type(exc).__name__)
+        self._ready[peer] = ready

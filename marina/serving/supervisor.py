@@ -1,0 +1,125 @@
+"""supervisord: it starts fork server, TorchServe, Envoy and control, restarts them, and stops their process groups."""
+
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from configparser import RawConfigParser
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from marina.errors import MarinaError
+from marina.files import last_lines
+from marina.serving.launch import kill_workers
+from marina.settings import ROOT, Settings
+
+# Started in this order and stopped in the reverse one: Envoy stops accepting requests first.
+PROGRAMS = ("forks", "torchserve", "control", "envoy")
+STOP_SECONDS = 10
+
+
+def socket(settings: Settings) -> Path:
+    """Return supervisord's unix socket."""
+    return settings.sockets / "supervisor.sock"
+
+
+def pid_file(settings: Settings) -> Path:
+    """Return the file with supervisord's pid."""
+    return settings.run / "supervisord.pid"
+
+
+def configuration(settings: Settings) -> Path:
+    """Return supervisord's configuration file."""
+    return settings.run / "supervisord.conf"
+
+
+def render(settings: Settings) -> None:
+    """Write var/run/supervisord.conf. Percent signs start expansions there, so they are doubled."""
+    logs = settings.logs
+    config = RawConfigParser()
+    config["unix_http_server"] = {"file": str(socket(settings)), "chmod": "0700"}
+    config["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    config["supervisord"] = {
+        "logfile": str(logs / "supervisord.log"),
+        "pidfile": str(pid_file(settings)),
+        "directory": str(ROOT),
+        "loglevel": "info",
+    }
+    for rank, name in enumerate(PROGRAMS):
+        if name == "forks" and not settings.forking:
+            continue
+        config[f"program:{name}"] = {
+            "command": f'"{sys.executable}" -m marina.serving.launch {name}',
+            "priority": str(rank + 1),
+            "autorestart": "true",
+            "startretries": "1000000",  # each retry waits a second longer than the last one
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "stopwaitsecs": str(STOP_SECONDS),
+            "stdout_logfile": str(logs / ("access.log" if name == "envoy" else f"{name}.out")),
+            "stderr_logfile": str(logs / f"{name}.err"),
+            "stdout_logfile_maxbytes": "20MB",
+            "stderr_logfile_maxbytes": "5MB",
+            "stdout_logfile_backups": "5",
+            "stderr_logfile_backups": "2",
+        }
+    for section in config.values():
+        for key, value in section.items():
+            section[key] = value.replace("%", "%%")
+    with configuration(settings).open("w") as file:
+        config.write(file)
+
+
+def process(settings: Settings) -> psutil.Process | None:
+    """Return the running supervisord of this instance, None if there is none."""
+    try:
+        found = psutil.Process(int(pid_file(settings).read_text()))
+        ours = str(configuration(settings)) in found.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        return None
+    return found if ours else None
+
+
+def start(settings: Settings) -> None:
+    """Start supervisord as a daemon; raises MarinaError if it does not come up within seconds."""
+    render(settings)
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration(settings))]
+    environment = {**os.environ, **settings.environment()}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    deadline = time.monotonic() + STOP_SECONDS
+    while result.returncode == 0 and time.monotonic() < deadline:
+        if process(settings) and socket(settings).exists():
+            return
+        time.sleep(0.1)
+    log = "\n".join(last_lines(settings.logs / "supervisord.log", 5))
+    raise MarinaError(f"the supervisor did not start: {result.stderr.strip()}\n{log}".strip())
+
+
+def programs(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return each program by name with `statename`, `pid` and `description`; empty if the supervisor does not run."""
+    if process(settings) is None:
+        return {}
+    transport = SupervisorTransport(serverurl=f"unix://{socket(settings)}")
+    proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+    return {entry["name"]: entry for entry in proxy.supervisor.getAllProcessInfo()}
+
+
+def stop(settings: Settings) -> bool:
+    """Stop every process of this instance and wait for its end; return False if none ran."""
+    supervisor = process(settings)
+    family = supervisor.children(recursive=True) if supervisor else []
+    if supervisor:
+        supervisor.terminate()
+        psutil.wait_procs([supervisor], timeout=(STOP_SECONDS + 5) * len(PROGRAMS))
+    # Kill processes that outlived it. Workers do not die with their JVM: those of a killed instance may be left.
+    left = [each for each in (*([supervisor] if supervisor else []), *family) if each.is_running()]
+    for each in left:
+        each.kill()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    return kill_workers(settings) or supervisor is not None

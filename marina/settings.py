@@ -1,0 +1,167 @@
+"""Settings of one running bundle: ports, folders and limits. MARINA_<FIELD> sets any field."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# The folder that holds the packages marina, handlers and models: a checkout, or site-packages.
+ROOT = Path(__file__).resolve().parents[1]
+# The folder of the bundle's own files: the checkout, or the working directory where Marina is an installed package.
+HOME = ROOT if (ROOT / "config.properties").is_file() else Path.cwd()
+
+
+def editable(name: str) -> Path:
+    """Return the user's own file of that name, config.properties say; the wheel's copy where there is none."""
+    own = HOME / name
+    return own if own.is_file() else Path(__file__).parent / "defaults" / name
+
+
+LOOPBACK = "127.0.0.1"
+# sockaddr_un holds 108 bytes; the names in the folder (".ts.sock.12345", "supervisor.sock.<pid>") take at most 30.
+MAX_SOCKET_FOLDER_BYTES = 78
+
+
+class Settings(BaseSettings):
+    """Settings of one instance of the bundle. Ports are TCP; timeouts are in seconds.
+
+    `host` is the address of the public port alone: all other ports listen on loopback. `cert` and `key` (PEM files)
+    make the public port HTTPS. `nodes` are the public ports of other Marinas that share the load:
+    "host:port,host:port"; `database` is the one that they share, such as postgresql://host/marina. With `fork` (Linux
+    only) workers are forks of one process that has imported their dependencies; without it each worker imports torch
+    and the rest itself, which takes seconds and hundreds of MB. Two instances on one machine need different `var` and
+    ports. `gallery` is the folder in which handlers keep the faces that users have enrolled.
+
+    >>> Settings(port=9000).url
+    'http://127.0.0.1:9000'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MARINA_", env_ignore_empty=True)
+
+    var: Path = HOME / "var"
+    store: Path = HOME / "archive" / "store"
+    config: Path = editable("config.properties")
+    gallery: Path | None = None
+
+    host: str = LOOPBACK
+    port: int = 8000
+    inference_port: int = 8080
+    management_port: int = 8081
+    metrics_port: int = 8082
+    grpc_inference_port: int = 7070
+    grpc_management_port: int = 7071
+    control_port: int = 8090
+    envoy_admin_port: int = 9901
+    inner_port: int = 9902
+
+    nodes: str = ""
+    database: str = ""
+
+    cert: Path | None = None
+    key: Path | None = None
+
+    fork: bool = True
+    poll_seconds: float = 0.5
+    start_timeout: float = 900.0
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        """Make paths absolute, for processes with another working directory; check the PEM files."""
+        self.gallery = self.gallery or self.var / "gallery"
+        for name in ("var", "store", "config", "gallery", "cert", "key"):
+            path = getattr(self, name)
+            setattr(self, name, path and Path(path).absolute())
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("CERT and KEY go together: give both PEM files, or neither")
+        for path in filter(None, (self.cert, self.key)):
+            if not path.is_file():
+                raise ValueError(f"no such file: {path}")
+        return self
+
+    @property
+    def run(self) -> Path:
+        """Folder of the files that running processes share: configuration, keys, desired state."""
+        return self.var / "run"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of log files."""
+        return self.var / "logs"
+
+    @property
+    def envoy(self) -> Path:
+        """Folder of the configuration that Envoy watches."""
+        return self.run / "envoy"
+
+    @property
+    def key_file(self) -> Path:
+        """The file of tokens that TorchServe writes to its working directory at each start."""
+        return self.run / "key_file.json"
+
+    @property
+    def forking(self) -> bool:
+        """`fork`, on Linux: only there a child ends with its shim, and macOS's libraries do not survive a fork."""
+        return self.fork and sys.platform == "linux"
+
+    @property
+    def fork_socket(self) -> Path:
+        """The fork server's unix socket."""
+        return self.sockets / "forks.sock"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the signing keys."""
+        return self.var / "keys"
+
+    @property
+    def public_key(self) -> Path:
+        """The key that archives are verified with."""
+        return self.keys / "signing.pub"
+
+    @cached_property
+    def sockets(self) -> Path:
+        """Folder of unix sockets, and TorchServe's TEMP: var/tmp, or a short path elsewhere if that is too long."""
+        folder = self.var / "tmp"
+        if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
+            return folder
+        digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{digest}"
+
+    @cached_property
+    def peers(self) -> tuple[tuple[str, int], ...]:
+        """The other nodes, as host and port."""
+        pairs = (node.strip().rpartition(":") for node in self.nodes.split(",") if node.strip())
+        return tuple((host, int(port)) for host, _, port in pairs)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the experiments' database: `database`, or a SQLite file in `var`."""
+        return self.database or f"sqlite:///{self.var / 'experiments.db'}"
+
+    @property
+    def url(self) -> str:
+        """The public URL as this machine reaches it."""
+        host = LOOPBACK if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"{'https' if self.cert else 'http'}://{host}:{self.port}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port of the bundle by its field name."""
+        return {name: value for name, value in self.model_dump().items() if name == "port" or name.endswith("_port")}
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that give a child process these settings."""
+        return {f"MARINA_{name.upper()}": str(value) for name, value in self.model_dump().items() if value is not None}
+
+    def make_folders(self) -> None:
+        """Create the folders; raises PermissionError if the socket folder belongs to another user."""
+        for folder in (self.run, self.logs, self.envoy, self.sockets, self.var / "exposures"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.sockets.chmod(0o700)
+        self.run.chmod(0o700)  # it holds keys

@@ -1,0 +1,65 @@
+"""Data sets. The public on-disk format is the interface: the same code reads the stand-in and the real data set.
+
+`formats/` holds the readers, `standins/` the writers of the stand-ins. `find` takes the name of a data set (a folder
+under data/) or a path.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from marina.training.data import formats
+from marina.training.data.dataset import Dataset, Format, Split
+from marina.training.data.provenance import DATA_FOLDER, Kind, checksum, ensure_stand_in, kind_of
+from marina.training.data.standins import stand_ins
+
+__all__ = ["Dataset", "DatasetSource", "Split", "UnknownDataError", "find", "known_formats", "stand_ins"]
+
+FALLBACK = "image_folder"  # it accepts any folders of images
+
+
+class UnknownDataError(LookupError):
+    """There is no such data set, or its files are of no known format."""
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """A data set on disk. `kind` is "embedded" only if its files are, byte for byte, those of the stand-in."""
+
+    name: str
+    path: Path
+    format: Format
+    sha256: str
+    kind: Kind
+
+    def load(self, task: str = "") -> Dataset:
+        """Read the whole data set as `task` needs it; the splits are the same on every call."""
+        return self.format.load(self.path, task)
+
+
+def known_formats() -> list[Format]:
+    """Return every format, in the order of the names; ImageFolder last, because it accepts any folders of images."""
+    modules = [import_module(f"{formats.__name__}.{module.name}") for module in iter_modules(formats.__path__)]
+    found = [one for module in modules for one in module.FORMATS]
+    return sorted(found, key=lambda one: (one.name == FALLBACK, one.name))
+
+
+def find(name: str) -> DatasetSource:
+    """Return the data set with this name, after writing its stand-in if there is no data yet, or the one at this path.
+
+    Raises UnknownDataError if there is none, or if its files are of no known format.
+    """
+    if name in stand_ins():
+        ensure_stand_in(name)
+    path = DATA_FOLDER / name if (DATA_FOLDER / name).is_dir() else Path(name)
+    if not path.exists():
+        raise UnknownDataError(f"no data set {name!r}: give its path, or one of these names: {', '.join(stand_ins())}")
+    inner = sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
+    for folder in (path, *inner):  # archives unpack into an inner folder, such as cifar-10-batches-py
+        for one in known_formats():
+            if one.matches(folder):
+                digest = checksum(path)
+                return DatasetSource(name, folder, one, digest, kind_of(path, digest))
+    descriptions = "\n".join(f"  {one.description}" for one in known_formats())
+    raise UnknownDataError(f"the files in {path} are of none of the known formats:\n{descriptions}")

@@ -1,0 +1,53 @@
+"""Stand-ins: small data sets in public formats, written from data that installed packages ship.
+
+Each module has STAND_INS, by name. Modules are imported on use only: some of the packages take seconds to import.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+MODULES = {  # name of the stand-in -> module that writes it
+    "coco_digits": "digit_scenes",
+    "digits_ab": "digits",
+    "en_zh": "english_chinese",
+    "housing": "packaged",
+    "invoices": "synthetic_invoices",
+    "mnist": "digits",
+    "mnist_m": "digits",
+    "mnist_m_folder": "digits",
+    "newsgroups": "packaged",
+    "orl_faces": "packaged",
+    "reviews": "packaged",
+    "styles": "packaged",
+    "text_lines": "synthetic_text",
+    "text_pages": "synthetic_text",
+    "ucf101_motions": "moving_digits",
+    "voc_digits": "digit_scenes",
+}
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A stand-in: where its data comes from, the licences, and the function that writes it into an empty folder.
+
+    `write` is deterministic: the same bytes on every call. Their checksum is part of the fingerprints of trained
+    models.
+    """
+
+    origin: str
+    licence: str
+    write: Callable[[Path], None]
+
+
+def stand_ins() -> list[str]:
+    """Return the names of all stand-ins, sorted."""
+    return sorted(MODULES)
+
+
+def stand_in(name: str) -> StandIn:
+    """Return the stand-in with this name. Raises KeyError if there is none."""
+    module = import_module(f"{__name__}.{MODULES[name]}")
+    found: StandIn = module.STAND_INS[name]
+    return found

@@ -1,0 +1,1 @@
+"""Random content and rendering of the synthetic stand-ins: phrases, invoices, text and pages."""

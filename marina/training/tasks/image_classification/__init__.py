@@ -1,0 +1,1 @@
+"""Images to classes, and the classifier that scores generated images."""

@@ -1,0 +1,151 @@
+"""Object detection: images -> objects with label and box."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchmetrics import Metric
+from torchvision.transforms.v2.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
+from marina.training.data.batches import Examples
+from marina.training.data.dataset import Dataset, Split
+from marina.training.task import EvaluationRequest, Task
+from marina.training.tasks.common.boxes import MAP50, BoxAugment, average_precision, drawn, labels_of
+from models.parts.detection import Detections, Detector, Target
+
+GRID = 16  # images in a picture
+
+
+class ObjectDetection(Task):
+    """Images lie in memory as squares (N, 3, S, S) of uint8, boxes in pixels of the square. The network has its own
+    losses (models/parts/detection.py), which are summed, and logged separately.
+    """
+
+    METRIC = "map_50"
+    MEMORY_FORMAT = torch.channels_last
+    codec: LetterboxCodec
+
+    def prepare(self) -> None:
+        self.codec = LetterboxCodec(**self.card.input)
+        self.augment = BoxAugment(self.recipe.augment, self.codec.mean)
+        self.arguments = {"num_classes": len(self.data.labels), "size": self.codec.size}
+
+    @property
+    def detector(self) -> Detector:
+        return cast(Detector, self.network)
+
+    def encode(self, split: Split) -> Examples:
+        images = [self.codec.letterbox(file) for file in split.inputs]
+        targets = [self.target(image, target) for image, target in zip(images, split.targets, strict=True)]
+        return Examples(torch.stack([image.pixels for image in images]), targets)
+
+    def target(self, image: Letterboxed, target: Mapping[str, Any]) -> Target:
+        """Return the target of an image in its square: all objects but the difficult ones."""
+        easy = ~torch.tensor(target["difficult"], dtype=torch.bool)
+        boxes = image.to_square(torch.tensor(target["boxes"], dtype=torch.float32).view(-1, 4))
+        return {"boxes": boxes[easy], "labels": torch.tensor(target["labels"], dtype=torch.int64)[easy]}
+
+    def new_metric(self) -> Metric:
+        return MAP50()
+
+    def loss(self, outputs: Tensor, targets: Any) -> Tensor:
+        raise NotImplementedError("a detector's losses begin with the images: see training_step")
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, list[Target]], dataloader_idx: int
+    ) -> tuple[Tensor, list[Target]]:
+        del dataloader_idx
+        pixels, targets = self.augment(*batch) if self.training else batch
+        return self.codec.normalize(pixels).contiguous(memory_format=self.MEMORY_FORMAT), targets
+
+    def training_step(self, batch: tuple[Tensor, list[Target]], _: int) -> Tensor:
+        losses = self.detector.losses(*batch)
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("loss/train", loss, prog_bar=True, batch_size=len(batch[1]))
+        self.log_dict({f"loss/{name}": part for name, part in losses.items()}, batch_size=len(batch[1]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, list[Target]], _: int) -> None:
+        images, targets = batch
+        self.metric.update(self.found(self.network(images).float()), targets)
+        loss = torch.stack(list(self.detector.losses(images, targets).values())).sum()
+        self.log("loss/validation", loss, batch_size=len(targets), sync_dist=True)
+        self.log(f"{self.METRIC}/validation", self.metric, prog_bar=True, batch_size=len(targets))
+
+    def found(self, raw: Tensor) -> Sequence[Detections]:
+        """Return the network's output in the form that the validation metric takes."""
+        return self.detector.detections(raw)
+
+    @classmethod
+    def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
+        for file, target in zip(data.test.inputs, data.test.targets, strict=True):
+            kind = "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png"
+            yield EvaluationRequest(
+                file, kind, {**target, "labels": [data.labels[number] for number in target["labels"]]}
+            )
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"threshold": "0"}  # average precision is over all scores
+
+    @staticmethod
+    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Return the mean average precision, at IoU 0.5 and the mean over 0.5 to 0.95."""
+        found = average_precision(truths, replies, labels_of(truths, replies))
+        return {name: float(found[name]) for name in ("map_50", "map")}
+
+    @staticmethod
+    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
+        """Return the average precision of each class and its curve, among others."""
+        return average_precision(truths, replies, labels)
+
+    def report(
+        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return the average precision of each class; draw its curve at IoU 0.5, and a picture of the detections."""
+        labels = labels_of(truths, replies)
+        found = self.figures(truths, replies, labels)
+        figure = Figure((6, 5), layout="constrained")
+        axes = figure.subplots()
+        curves = found["precision"][0, :, :, 0, -1]  # at the first IoU, objects of any size: (101, classes)
+        for place, curve in zip(found["classes"].view(-1).tolist(), curves.T, strict=True):
+            axes.plot(np.linspace(0, 1, len(curve)), curve, label=labels[place])
+        axes.set(xlabel="recall", ylabel="precision", title="precision and recall at IoU 0.5", ylim=(0, 1.02))
+        axes.legend(fontsize="small")
+        figure.savefig(plots / "precision_recall.png")
+        to_pil_image(self._grid(self.data.test, replies)).save(plots / "detections.png")
+        each = zip(found["classes"].view(-1).tolist(), found["map_per_class"].view(-1).tolist(), strict=True)
+        return {}, {"classes": {labels[place]: {"map": value} for place, value in each}}
+
+    def on_train_start(self) -> None:
+        """Show on TensorBoard the network's input."""
+        if self.logger is None:
+            return
+        pixels, targets = self.augment(*self.train_examples[list(range(min(GRID, len(self.train_examples))))])
+        names = [[self.data.labels[number] for number in target["labels"].tolist()] for target in targets]
+        pictures = [self.drawn(*one) for one in zip(pixels, targets, names, strict=True)]
+        self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
+
+    def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
+        """Return the first images of the split, in their squares, with the detections that a client gets by default."""
+        pictures = []
+        for file, reply in zip(split.inputs[:GRID], replies, strict=False):
+            image = self.codec.letterbox(file)
+            sure = [one for one in reply["objects"] if one["score"] >= 0.5]
+            pictures.append(self.drawn(image.pixels, self.squared(image, sure), [one["label"] for one in sure]))
+        return make_grid(pictures, nrow=4)
+
+    def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
+        """Return the objects of a response in the square of their image."""
+        boxes = image.to_square(torch.tensor([one["box"] for one in objects]).view(-1, 4))
+        return {"boxes": boxes, "labels": torch.tensor([self.data.labels.index(one["label"]) for one in objects])}
+
+    def drawn(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
+        """Return the image, (3, S, S) of uint8, with the objects and a name at each."""
+        return drawn(pixels, target["boxes"], names)

@@ -1,1 +1,0 @@
-"""A/B routing: experiments in front of TorchServe, from a split to a decision."""

@@ -1,1 +1,0 @@
-"""Runs the archives: TorchServe behind Envoy, with versions, readiness and restarts."""

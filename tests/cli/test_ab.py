@@ -1,0 +1,172 @@
+"""`marina ab`: the requests that each verb sends to control, and its output."""
+
+import getpass
+import socket
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from marina.cli import experiments as command
+from marina.cli import main as command_line
+from marina.errors import ExperimentError, MarinaError
+from tests.experiments.routing.envoy_instance import A, B, experiment
+
+CHANGE = {
+    "id": 7,
+    "what": "weights",
+    "state": {"experiment": experiment().with_weights({A: 89.5, B: 10.5}).model_dump()},
+}
+APPLIED = f"digits: weights (change 7): {A} 89.5 %, {B} 10.5 %, applied by Envoy\n"
+WHO = f"{getpass.getuser()}@{socket.gethostname()}"
+YAML = """
+digits:
+  variants: [{model: a, version: 1.0, weight: 90}, {model: b, version: 2.0, weight: 10}]
+  control: a@1.0
+  seed: 7
+"""
+
+
+@pytest.fixture
+def control(tmp_path, monkeypatch):
+    """Control, which returns `reply`; the requests that it got are in `requests`."""
+    monkeypatch.setenv("MARINA_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("MARINA_CONTROL_PORT", "1234")
+    monkeypatch.setenv("MARINA_PORT", "4321")
+    keys = tmp_path / "var" / "run" / "key_file.json"
+    keys.parent.mkdir(parents=True)
+    keys.write_text('{"inference": {"key": "i"}, "management": {"key": "m"}}')
+    it = SimpleNamespace(requests=[], reply=httpx.Response(200, json=CHANGE), keys=keys)
+
+    def send(method: str, url: str, **options) -> httpx.Response:
+        it.requests.append((method, url, options))
+        if isinstance(it.reply, Exception):
+            raise it.reply
+        return it.reply
+
+    monkeypatch.setattr(command.httpx, "request", send)
+    return it
+
+
+def do(*arguments: str) -> str:
+    done = CliRunner().invoke(command.app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "path", "order"),
+    [
+        (["weights", "digits", f"{A}=89.5 {B}=10.5"], "PUT", "/digits/weights", {"weights": {A: 89.5, B: 10.5}}),
+        (["weights", "digits", "a=b@1=100"], "PUT", "/digits/weights", {"weights": {"a=b@1": 100.0}}),
+        (["promote", "digits", B], "POST", "/digits/promote", {"variant": B}),
+        (["rollback", "digits"], "POST", "/digits/rollback", {}),
+        (["mirror", "digits", B, "2.5"], "PUT", "/digits/mirror", {"mirror": {"to": B, "percent": 2.5}}),
+        (["stop", "digits"], "POST", "/digits/stop", {}),
+    ],
+)
+def test_each_verb_is_one_request(control, arguments, method, path, order):
+    assert do(*arguments, "--why", "so") == APPLIED
+    ((sent, url, options),) = control.requests
+    assert (sent, url) == (method, f"http://127.0.0.1:1234/v1/experiments{path}")
+    assert options == {
+        "json": {"who": WHO, "why": "so", **order},
+        "headers": {"Authorization": "Bearer m"},
+        "timeout": 120,
+        "trust_env": False,
+    }
+    do(*arguments)
+    assert control.requests[1][2]["json"]["why"] == ""
+
+
+def test_an_experiment_of_the_file_is_started(control, tmp_path):
+    file = tmp_path / "experiments.yaml"
+    file.write_text(YAML)
+    output = do("create", "digits", "--file", str(file), "--why", "to see")
+    url = "http://127.0.0.1:4321/predictions/digits"
+    assert output == f"{APPLIED}try it: curl -i {url} -H 'X-User-Id: somebody' ...\n"
+    ((method, url, options),) = control.requests
+    assert (method, url) == ("POST", "http://127.0.0.1:1234/v1/experiments")
+    spec = experiment().model_dump(mode="json")
+    assert options["json"] == {"who": WHO, "experiment": spec, "why": "to see"}
+
+
+@pytest.mark.parametrize(("content", "known"), [(YAML, "digits"), ("", "none")])
+def test_an_experiment_that_the_file_does_not_have(control, tmp_path, content, known):
+    file = tmp_path / "experiments.yaml"
+    file.write_text(content)
+    with pytest.raises(MarinaError) as caught:
+        do("create", "letters", "--file", str(file))
+    assert str(caught.value) == f"{file} has no experiment letters; there are: {known}"
+    assert control.requests == []
+
+
+@pytest.mark.parametrize("shares", ["a@1.0", "a@1.0=much", "a@1.0=1 b"])
+def test_weights_that_cannot_be_read(control, shares):
+    with pytest.raises(MarinaError) as caught:
+        do("weights", "digits", shares)
+    assert str(caught.value) == f'WEIGHTS="{shares}": it must be like "resnet18@1.0=80 mobilenet_v1@1.0=20"'
+    assert control.requests == []
+
+
+def test_without_an_experiment_the_output_is_how_to_start_one(control):
+    control.reply = httpx.Response(200, json=[])
+    assert do("show") == "no experiment runs; `make ab-create EXP=` starts one of experiments.yaml\n"
+    ((method, url, options),) = control.requests
+    assert (method, url, options["json"]) == ("GET", "http://127.0.0.1:1234/v1/experiments", None)
+
+
+def test_the_report_is_saved(control, tmp_path):
+    control.reply = httpx.Response(200, content=b"<html>")
+    file = tmp_path / "var" / "reports" / "digits.html"
+    assert do("report", "digits") == f"{file}\n"
+    assert file.read_bytes() == b"<html>"
+    assert control.requests[0][:2] == ("GET", "http://127.0.0.1:1234/v1/experiments/digits/report")
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (httpx.Response(400, json={"message": "it is wrong"}), "it is wrong"),
+        (httpx.Response(500, json={"code": 500}), '{"code":500}'),
+        (httpx.ConnectError("refused"), "control does not respond (refused): `make status`"),
+    ],
+)
+def test_the_message_of_control_is_raised(control, reply, message):
+    control.reply = reply
+    with pytest.raises(MarinaError) as caught:
+        command.call("GET")
+    assert str(caught.value) == message
+
+
+def test_without_a_running_bundle_the_message_is_to_start_one(control):
+    control.keys.unlink()
+    with pytest.raises(MarinaError, match=r"^nothing is running: `make serve` first$"):
+        command.call("GET")
+    assert control.requests == []
+
+
+@pytest.mark.parametrize("error", [MarinaError("[red] is wrong: " + "long " * 60), ExperimentError("[red] is wrong")])
+def test_an_error_is_one_line_without_a_traceback(monkeypatch, capsys, error):
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    assert caught.value.code == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"{error}\n")
+
+
+def test_errors_are_red_on_a_terminal(monkeypatch, capsys):
+    def fail() -> None:
+        raise MarinaError("port 8000 is taken")
+
+    monkeypatch.setattr(command_line, "app", fail)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with pytest.raises(SystemExit):
+        command_line.main()
+    assert capsys.readouterr().err == "\x1b[31mport 8000 is taken\x1b[0m\n"

@@ -1,0 +1,58 @@
+"""Models are selected and ordered from their CARDs' source text."""
+
+import json
+import os
+
+import pytest
+
+import models
+from marina.cli import selection
+from marina.errors import MarinaError
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_facts_are_those_of_the_card(name):
+    card = models.find(name)
+    assert selection.facts(name) == (card.starter, card.warm_start, card.training_seconds)
+    assert card.training_seconds or card.recipe.epochs == 0
+    assert set(card.warm_start) <= set(models.names())
+
+
+def test_starter_and_all_stand_for_many():
+    starters = [name for name in models.names() if models.find(name).starter]
+    assert selection.select(["starter"]) == starters
+    assert selection.select(["all"]) == models.names()
+    assert selection.select(["vgg", "starter", "vgg"]) == ["vgg", *starters]
+
+
+def test_an_unknown_name_is_refused_with_the_names_that_exist():
+    with pytest.raises(MarinaError, match=r"no model resnet19; there are: .*resnet18"):
+        selection.select(["lenet", "resnet19"])
+
+
+def trained(folder, name, version, seconds, preset="full", age=0.0):
+    file = folder / name / version / "card.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"seconds": seconds, "preset": preset}))
+    os.utime(file, (1e9 - age, 1e9 - age))
+
+
+def test_the_longest_goes_first_by_what_the_last_training_here_took(tmp_path):
+    names = ["digits_cnn", "lenet", "rnn_lm"]
+    assert selection.longest_first(names, tmp_path) == ["rnn_lm", "digits_cnn", "lenet"]
+    trained(tmp_path, "lenet", "1.0", 9000.0, age=10)
+    assert selection.longest_first(names, tmp_path) == ["lenet", "rnn_lm", "digits_cnn"]
+    trained(tmp_path, "lenet", "2.0", 1.0)
+    assert selection.longest_first(names, tmp_path) == ["rnn_lm", "digits_cnn", "lenet"]
+
+
+def test_a_quick_training_tells_nothing_of_a_full_one(tmp_path):
+    trained(tmp_path, "lenet", "1.0", 1e6, preset="quick")
+    assert selection.training_seconds("lenet", tmp_path) == models.find("lenet").training_seconds
+
+
+def test_a_warm_start_is_missing_until_it_is_trained_or_among_the_names(tmp_path):
+    assert selection.missing_warm_starts(["invoice", "lenet"], tmp_path) == ["ctpn", "crnn"]
+    assert selection.missing_warm_starts(["invoice", "crnn"], tmp_path) == ["ctpn"]
+    trained(tmp_path, "ctpn", "1.0", 1.0)
+    assert selection.missing_warm_starts(["invoice"], tmp_path) == ["crnn"]

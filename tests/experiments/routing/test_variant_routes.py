@@ -1,0 +1,206 @@
+"""Routes to a variant, to the control when it fails, and to a mirror."""
+
+import pytest
+
+from marina.experiments.routing.variant_routes import header_route, inner_routes, split_route
+from marina.serving.envoy.config import header_additions, header_match, typed
+from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
+from tests.experiments.routing.envoy_instance import A, B, experiment
+
+OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+NOT_READY = {"status": 503, "body": {"inline_string": "not ready"}}
+GONE = {"status": 503, "body": {"inline_string": "b 2.0 is not served"}}
+
+
+def models(a: VersionRouteState = VersionRouteState(20), b: VersionRouteState = VersionRouteState(30)):  # noqa: B008 - frozen
+    return {"a": ModelRouteState("1.0", {"1.0": a}), "b": ModelRouteState("2.0", {"2.0": b})}
+
+
+def rewritten(path: str) -> dict:
+    return {"pattern": {"regex": "^/(predictions|explanations)/[^?]*"}, "substitution": rf"/\1/{path}"}
+
+
+def response(variant: str, source: str, action: str = OVERWRITE) -> list:
+    version = variant.partition("@")[2]
+    return header_additions({"x-variant": variant, "x-variant-source": source, "x-model-version": version}, action)
+
+
+def marks(variant: str, name: str = "digits") -> list:
+    named = {"x-marina-experiment": name, "x-marina-variant": variant, "x-marina-key": "%REQ(X-User-Id)%"}
+    return header_additions(named, OVERWRITE)
+
+
+def once(retry_on: str = "connect-failure,refused-stream,reset-before-request") -> dict:
+    return {"num_retries": 1, "retry_on": retry_on}
+
+
+OTHER_HOST = {
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+        }
+    ],
+    "host_selection_retry_max_attempts": 20,
+}
+
+
+def backed_up(nodes: int, **limit: str) -> dict:
+    """Return the retry policy of a variant with the control as backup."""
+    previous = typed(
+        "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=nodes
+    )
+    return {
+        "retry_on": "5xx,reset,connect-failure,refused-stream",
+        "num_retries": nodes,
+        "retry_priority": {"name": "envoy.retry_priorities.previous_priorities", "typed_config": previous},
+        **OTHER_HOST,
+        **limit,
+    }
+
+
+def test_the_control_has_no_backup():
+    assert split_route(experiment(), experiment().variant(A), models()) == {
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": f"digits/{A}",
+            "timeout": "25s",
+            "retry_policy": once(),
+            "regex_rewrite": rewritten("a/1.0"),
+        },
+        "request_headers_to_add": marks(A),
+        "response_headers_to_add": response(A, "split", "ADD_IF_ABSENT"),
+    }
+
+
+def test_a_treatment_s_timeout_includes_the_control_s():
+    assert split_route(experiment(), experiment().variant(B), models()) == {
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": f"digits/{B}",
+            "timeout": "60s",  # 30 and 5 of its own, 20 and 5 of the control's
+            "retry_policy": backed_up(1, per_try_timeout="35s"),
+            "regex_rewrite": rewritten("b/2.0"),
+        },
+        "request_headers_to_add": marks(B),
+        "response_headers_to_add": response(B, "split", "ADD_IF_ABSENT"),
+    }
+
+
+def test_each_try_lasts_as_long_as_the_slower_of_the_two():
+    route = split_route(experiment(), experiment().variant(B), models(a=VersionRouteState(90)))["route"]
+    assert (route["timeout"], route["retry_policy"]["per_try_timeout"]) == ("130s", "95s")
+
+
+def test_a_stream_has_an_idle_timeout():
+    route = split_route(experiment(), experiment().variant(B), models(b=VersionRouteState(30, streams=True)))["route"]
+    assert (route["timeout"], route["idle_timeout"]) == ("0s", "60s")
+    assert route["retry_policy"] == backed_up(1, per_try_idle_timeout="35s")
+    route = split_route(experiment(), experiment().variant(A), models(a=VersionRouteState(20, streams=True)))["route"]
+    assert (route["timeout"], route["idle_timeout"]) == ("0s", "25s")
+
+
+def test_of_several_nodes_another_one_is_tried_before_the_control():
+    has_peers = VersionRouteState(30, has_peers=True)
+    route = split_route(experiment(), experiment().variant(B), models(b=has_peers))["route"]
+    assert route["retry_policy"] == backed_up(2, per_try_timeout="35s")
+    route = split_route(experiment(), experiment().variant(A), models(a=has_peers))["route"]
+    assert route["retry_policy"] == once("connect-failure,refused-stream,reset,gateway-error") | OTHER_HOST
+
+
+def test_requests_are_delayed_while_a_version_drains():
+    for name, route_states in (
+        (A, models(a=VersionRouteState(20, hold=True))),
+        (B, models(b=VersionRouteState(30, hold=True))),
+    ):
+        assert "typed_per_filter_config" in split_route(experiment(), experiment().variant(name), route_states)
+        assert "typed_per_filter_config" not in split_route(experiment(), experiment().variant(name), models())
+
+
+def test_a_control_that_is_not_ready_refuses_and_a_treatment_goes_to_the_backup():
+    closed = VersionRouteState(20, (503, "not ready"))
+    it = experiment()
+    assert split_route(it, it.variant(A), models(a=closed)) == {
+        "match": {"prefix": "/"},
+        "direct_response": NOT_READY,
+        "request_headers_to_add": marks(A),
+        "response_headers_to_add": response(A, "split", "ADD_IF_ABSENT"),
+    }
+    assert split_route(it, it.variant(B), models(b=closed))["route"]["cluster"] == f"digits/{B}"
+    assert split_route(it, it.variant(B), {})["route"]["timeout"] == "10s"
+
+
+def test_the_key_is_the_value_of_the_key_header():
+    it = experiment(key_header="X-Session")
+    added = split_route(it, it.variant(B), models())["request_headers_to_add"]
+    assert [each["header"]["value"] for each in added] == ["digits", B, "%REQ(X-Session)%"]
+
+
+@pytest.mark.parametrize(("percent", "numerator"), [(20, 200_000), (0.0001, 1), (100, 1_000_000), (0.00016, 2)])
+def test_a_mirror_gets_copies_of_a_share(percent, numerator):
+    it = experiment(mirror={"to": B, "percent": percent})
+    assert split_route(it, it.variant(A), models())["route"]["request_mirror_policies"] == [
+        {
+            "cluster": "mirror/digits",
+            "runtime_fraction": {"default_value": {"numerator": numerator, "denominator": "MILLION"}},
+            "request_headers_mutations": [
+                {"append": mark} for mark in header_additions({"x-marina-mirror": B}, OVERWRITE)
+            ],
+        }
+    ]
+    assert "request_mirror_policies" not in split_route(it, it.variant(B), models())["route"]  # not to itself
+
+
+def test_a_variant_named_by_header_has_neither_split_nor_backup():
+    it = experiment(mirror={"to": A, "percent": 100})
+    assert header_route(it.variant(B), models()) == {
+        "match": {"prefix": "/"},
+        "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "response_headers_to_add": response(B, "header"),
+    }
+    assert header_route(it.variant(B), models(b=VersionRouteState(30, (503, "not ready")))) == {
+        "match": {"prefix": "/"},
+        "direct_response": NOT_READY,
+        "response_headers_to_add": response(B, "header"),
+    }
+
+
+def test_failed_requests_go_to_the_control():
+    mine = header_match("x-marina-experiment", "digits")
+    assert inner_routes(experiment(), models()) == [
+        {
+            "match": {"prefix": "/", "headers": [mine]},
+            "route": {"cluster": A, "timeout": "25s", "retry_policy": once(), "regex_rewrite": rewritten("a/1.0")},
+            "response_headers_to_add": response(A, "fallback"),
+        }
+    ]
+    (route,) = inner_routes(experiment(), models(a=VersionRouteState(20, (503, "not ready"))))
+    assert route == {
+        "match": {"prefix": "/", "headers": [mine]},
+        "direct_response": NOT_READY,
+        "response_headers_to_add": response(A, "fallback"),
+    }
+
+
+def test_copies_go_to_the_version_of_the_mirror():
+    it = experiment(mirror={"to": B, "percent": 20})
+    match = {
+        "prefix": "/",
+        "headers": [header_match("x-marina-experiment", "digits"), header_match("x-marina-mirror", B)],
+    }
+    copy, fallback = inner_routes(it, models())
+    assert copy == {
+        "match": match,
+        "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "response_headers_to_add": response(B, "mirror"),
+    }
+    assert fallback == inner_routes(experiment(), models())[0]
+    copy, _ = inner_routes(it, {"a": models()["a"]})
+    assert copy == {"match": match, "direct_response": GONE, "response_headers_to_add": response(B, "mirror")}
+
+
+def test_names_are_quoted_in_paths():
+    it = experiment(mirror={"to": "a b@c@1 2", "percent": 1})
+    copy, _ = inner_routes(it, {"a b@c": ModelRouteState("1 2", {"1 2": VersionRouteState(20)})})
+    assert copy["route"]["regex_rewrite"] == rewritten("a%20b%40c/1%202")
+    assert copy["route"]["cluster"] == "a b@c@1 2"

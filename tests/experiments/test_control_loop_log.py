@@ -1,0 +1,75 @@
+"""Control loop: the log is read, feedback resolved, and old rows deleted. Without servers."""
+
+from types import SimpleNamespace
+
+from sqlalchemy.exc import OperationalError
+
+from marina.experiments import control_loop, feedback, log_ingest
+from marina.experiments.database import Exposure, Feedback
+from marina.serving.envoy.bootstrap import exposures_file
+from tests.experiments.log_lines import NOW, add, ids, line
+from tests.experiments.rows import A, put, request
+
+
+def test_the_whole_log_is_read_and_feedback_resolved(harness, monkeypatch):
+    monkeypatch.setattr(log_ingest, "BATCH", 2)
+    feedback.record(harness.engine, "3", 1.0, None, NOW)
+    feedback.record(harness.engine, "never", 1.0, None, NOW)
+    harness.now = feedback.LOG_WAIT_SECONDS + 1
+    add(exposures_file(harness.settings), *(line(str(number)) for number in range(5)))
+    harness.run_passes()
+    assert ids(harness.engine) == list("01234")
+    assert feedback.find(harness.engine, "3").status == "accepted"
+    assert feedback.find(harness.engine, "never").status == "unknown"
+
+
+def test_a_change_of_another_node_is_loaded(harness):
+    harness.start(a=90, b=10)
+    assert harness.cache.states == {}
+    harness.run_passes()
+    assert set(harness.cache.running) == {"e"}
+
+
+def test_rows_older_than_90_days_are_deleted_once_an_hour(harness, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(log_ingest, "delete_before", lambda engine, before: forgotten.append((engine, before - NOW)))
+    harness.run_passes(passes=2)
+    for harness.now in (3600, 3601, 3602):
+        harness.run_passes()
+    days = 90 * 86_400
+    assert forgotten == [(harness.engine, -days), (harness.engine, 3601 - days)]
+
+
+def test_deleted_rows_are_no_longer_in_the_database(harness):
+    put(harness.engine, Exposure, request("old", A, at=-90 * 86_400 - 1), request("new", A, at=-90 * 86_400 + 1))
+    harness.run_passes()
+    assert ids(harness.engine) == ["new"]
+    assert ids(harness.engine, Feedback) == []
+
+
+def test_envoy_reopens_its_log_after_a_rotation(harness, monkeypatch):
+    posted = []
+
+    def post(url: str, **options) -> SimpleNamespace:
+        posted.append((url, options))
+        return SimpleNamespace(raise_for_status=lambda: posted.append("checked"))
+
+    monkeypatch.setattr(control_loop, "httpx", SimpleNamespace(post=post))
+    monkeypatch.setattr(log_ingest, "MAX_FILE_BYTES", 10)
+    file = exposures_file(harness.settings)
+    add(file, line("a"))
+    harness.run_passes()
+    assert posted == [("http://127.0.0.1:9999/reopen_logs", {"timeout": 5, "trust_env": False}), "checked"]
+    assert not file.exists()
+
+
+def test_an_unavailable_database_is_logged_without_a_traceback(harness, caplog, monkeypatch):
+    def away(*_) -> None:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    monkeypatch.setattr(feedback, "resolve_pending", away)
+    harness.run_passes()
+    (record,) = [record for record in caplog.records if record.name == "marina.experiments.control_loop"]
+    assert record.getMessage().startswith("the log: ")
+    assert "away" in record.getMessage()
+    assert not record.exc_info

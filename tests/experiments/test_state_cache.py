@@ -1,0 +1,43 @@
+"""The state cache: routing works without the database."""
+
+import json
+
+from marina.experiments import history
+from marina.experiments.manager import StateCache, cache_file
+from marina.experiments.routing.matcher_tree import route_extension
+from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
+from marina.settings import Settings
+from tests.experiments.rows import state
+
+MODELS = {name: ModelRouteState("1.0", {"1.0": VersionRouteState(20)}) for name in "ab"}
+
+
+def test_the_last_state_is_available_without_a_database(engine, tmp_path):
+    settings = Settings(var=tmp_path)
+    cache = StateCache(settings)
+    assert cache.route_extension(MODELS) == route_extension([], MODELS)
+    running = state(a=90, b=10)
+    history.append(engine, running, "me", "create", "", after=0)
+    cache.refresh(engine)
+    assert cache.route_extension(MODELS) == route_extension([running], MODELS)
+    assert StateCache(settings).states == {"e": running}  # control was restarted, and the database is down
+    history.append(engine, running.model_copy(update={"running": False}), "me", "stop", "", after=1)
+    cache.refresh(engine)
+    assert cache.running == {}
+    assert StateCache(settings).running == {}
+
+
+def test_the_file_is_written_when_something_has_changed(tmp_path):
+    cache = StateCache(Settings(var=tmp_path / "var"))
+    kept = cache_file(Settings(var=tmp_path / "var"))
+    assert kept == tmp_path / "var" / "experiments.json"
+    cache.update({})
+    assert not kept.exists()
+    states = {"e": state(a=90, b=10), "f": state(a=50, b=50).model_copy(update={"running": False})}
+    cache.update(states)
+    assert json.loads(kept.read_text())["e"] == states["e"].model_dump(mode="json")
+    assert kept.read_text().startswith('{\n "e": {')
+    assert (cache.states, cache.running) == (states, {"e": states["e"]})
+    kept.unlink()
+    cache.update(dict(states))
+    assert not kept.exists()

@@ -1,0 +1,135 @@
+"""The parts as one: what the detector finds is cut out, read and explained; what is not there is null."""
+
+import base64
+import io
+
+import pytest
+import torch
+from PIL import Image
+
+import models
+from handlers.codecs.invoice_lines import InvoiceCodec
+from handlers.codecs.text_line import Character, Reading, TextLineCodec
+from handlers.codecs.text_page import TextPageCodec
+from handlers.documents import page_reader
+from marina.training.tasks.document_ocr.document_metrics import details, score
+from tests.handlers.documents.test_text_detection import taught
+from tests.samples import picture
+from tests.tasks.document_ocr import ALPHABET
+from tests.worker import SampleRequest
+
+CODEC = InvoiceCodec(1280, ALPHABET, 32, 1024)
+BOXES = [[20.0, 30.0, 200.0, 52.0], [100.0, 90.0, 240.0, 130.0]]
+EXPLAIN = {"explain": "True"}
+
+
+def blank() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (256, 192), 250).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def finder(worker, monkeypatch):
+    """A worker that finds two lines on every page, and reads a total in both."""
+    handler = worker("invoice").handler
+    proposals = taught(BOXES).unsqueeze(0)
+    monkeypatch.setattr(handler, "optimized_network", lambda batch: proposals.expand(len(batch), -1, -1, -1, -1))
+    reading = Reading([Character(one, 0.9, place, place) for place, one in enumerate("（小写）￥12.50")], 0.5)
+    monkeypatch.setattr(TextLineCodec, "read", lambda codec, logits: reading)
+    return worker("invoice")
+
+
+def null(fields) -> bool:
+    return all(null(value) if isinstance(value, dict) else value in (None, []) for value in fields.values())
+
+
+def test_a_blank_page_has_no_lines_and_no_fields(worker):
+    for image in (blank(), picture(size=(1, 1))):
+        (reply,) = worker("invoice").send(SampleRequest({"body": image}))
+        assert reply.json["lines"] == []
+        assert null(reply.json["fields"])
+
+
+def test_lines_are_read_and_their_boxes_are_of_the_image_as_sent(finder):
+    request = SampleRequest({"body": picture(size=(2560, 2560))})  # the network sees half of it
+    (reply,) = finder.send(request)
+    found = [line["box"] for line in reply.json["lines"]]
+    assert found == [pytest.approx([2 * corner for corner in box], abs=0.3) for box in BOXES]
+    assert [line["text"] for line in reply.json["lines"]] == ["（小写）￥12.50"] * 2
+    assert reply.json["fields"]["total"] == "12.50"
+    assert null(reply.json["fields"] | {"total": None})
+
+
+def test_the_annotated_picture_shows_the_boxes_on_the_page(finder):
+    (reply,) = finder.send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
+    assert reply.content_type == "image/png"
+    image = Image.open(io.BytesIO(reply.body))
+    assert (image.size, image.getpixel((100, 30))) == ((256, 256), (255, 0, 0))
+
+
+def test_a_field_is_explained_by_its_line(finder):
+    fields = {"body": picture(size=(256, 256)), "target": "total"}
+    (reply,) = finder.send(SampleRequest(fields, EXPLAIN))
+    assert reply.json["target"]["field"] == "total"
+    assert reply.json["target"]["box"] == pytest.approx(BOXES[0], abs=0.3)
+    (bare,) = finder.send(SampleRequest(fields, {**EXPLAIN, "accept": "image/png"}))
+    assert bare.body == base64.b64decode(reply.json["heatmap"])
+    assert Image.open(io.BytesIO(bare.body)).height == 32 * 8
+
+
+@pytest.mark.parametrize("target", ["", "buyer.name", "items.0.amount", "total.x", "0"])
+def test_a_field_that_was_not_found_is_refused_with_those_that_were(finder, target):
+    good, bad = finder.send(
+        SampleRequest({"body": picture(size=(256, 256))}),
+        SampleRequest({"body": picture(size=(256, 256)), "target": target}, EXPLAIN),
+    )
+    assert (good.status, bad.status, bad.json["field"]) == (200, 400, "target")
+    assert "those are: total" in bad.json["message"]
+
+
+def test_a_page_beside_a_larger_one_is_read_the_same():
+    torch.manual_seed(0)
+    network = models.find("invoice").network(len(ALPHABET) + 1).eval()
+    page = TextPageCodec(1280).page(picture("L", size=(256, 160)))
+    alone = CODEC.page.normalize(page.pixels.unsqueeze(0))
+    wide = torch.nn.functional.pad(alone, (0, 128, 0, 64))
+    (line, *_) = page_reader.detect_lines(taught(BOXES).unsqueeze(0))[0]
+    with torch.inference_mode():
+        one, other = (
+            page_reader.recognize_lines(CODEC, batch, [[line]], network.reader)[0][0] for batch in (alone, wide)
+        )
+    assert torch.equal(one.ink, other.ink)
+    assert one.reading.text == other.reading.text
+
+
+def test_lines_keep_their_order_however_they_are_batched():
+    inks = [torch.full((width, 32), width, dtype=torch.uint8) for width in (80, 16, 200, 16, 120)]
+    outputs = CODEC.logits(inks, lambda batch: batch.amax(dim=(1, 2, 3)).unsqueeze(1) * 255)
+    assert [round(float(output)) for output in outputs] == [80, 16, 200, 16, 120]
+
+
+def test_a_reader_that_gives_no_number_costs_its_page_alone():
+    batch = torch.rand(2, 1, 256, 256).clamp(min=0.1)
+    found = page_reader.detect_lines(taught(BOXES).unsqueeze(0).expand(2, -1, -1, -1, -1))
+    calls = iter((float("nan"), 0.0, 0.0, 0.0))
+
+    def read(lines):
+        return torch.stack([torch.full((4, len(ALPHABET) + 1), next(calls)) for _ in lines])
+
+    bad, good = page_reader.recognize_lines(CODEC, batch, found, read)
+    assert {type(bad), type(good)} == {torch.Tensor, list}
+
+
+def test_fields_are_counted_cell_by_cell():
+    line = {"box": [0, 0, 10, 10], "text": "ab"}
+    truth = {"fields": {"total": "1.00", "date": None, "items": [{"tax": "2"}, {"tax": "3"}]}, "lines": [line]}
+    assert score([truth], [truth])["fields_exact"] == 1
+    reply = {"fields": {"total": "1.00", "date": "x", "items": [{"tax": "2"}]}, "lines": [{**line, "text": "abc"}]}
+    scores = score([truth], [reply])
+    assert (scores["fields_exact"], scores["character_error_rate"], scores["f1"]) == (0.5, 0.5, 1)
+    more = {**reply["fields"], "items": [{"tax": "2"}, {"tax": "3"}, {"tax": "4"}]}
+    assert score([truth], [{**reply, "fields": more}])["fields_exact"] == 0.6
+    shown = details([truth], [reply])
+    assert shown["fields"] == {"total": 1.0, "date": 0.0, "items.tax": 0.5}
+    assert {"field": "date", "truth": None, "said": "x"} in shown["wrong"]

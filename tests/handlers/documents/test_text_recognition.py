@@ -1,0 +1,114 @@
+"""Lines of text: how their images become ink, how frames become characters, and that neighbours change nothing."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.utils.rnn import pad_sequence
+
+import models
+from handlers.codecs.text_line import BLANK, MARGIN_COLUMNS, TextLineCodec
+from marina.training.tasks.text_recognition import TextRecognition
+from tests.samples import picture
+from tests.tasks.text_recognition import ALPHABET
+from tests.worker import SampleRequest
+
+CODEC = TextLineCodec(ALPHABET, height=32, max_width=1024)
+EXPLAIN = {"explain": "True"}
+
+
+def frames(*classes: int) -> torch.Tensor:
+    """(T, classes): each frame gives 0.9 to its class."""
+    share = torch.full((len(classes), len(ALPHABET) + 1), 0.1 / len(ALPHABET))
+    share[range(len(classes)), classes] = 0.9
+    return share.log()
+
+
+def test_the_best_path_joins_repeats_and_leaves_blanks_out():
+    a, b = CODEC.numbers("ab").tolist()
+    reading = CODEC.read(frames(BLANK, a, a, BLANK, a, b, b, BLANK))
+    assert reading.text == "aab"
+    assert [(one.first, one.last) for one in reading.characters] == [(1, 2), (4, 4), (5, 6)]
+    assert [one.confidence for one in reading.characters] == pytest.approx([0.9] * 3)
+    assert reading.confidence == pytest.approx(0.9**8)
+    assert CODEC.read(frames(BLANK, BLANK)).text == ""
+
+
+def test_ink_keeps_proportions_and_leaves_zero_for_padding():
+    for size, width in (((100, 20), 160), ((100, 40), 80), ((4000, 20), 1024), ((1, 100), 16)):
+        ink = CODEC.ink(picture(size=size))
+        assert ink.shape == (MARGIN_COLUMNS + width + MARGIN_COLUMNS, 32)
+        assert (int(ink.min()), int(ink.max())) == (1, 255)
+    flat = io.BytesIO()
+    Image.new("L", (64, 32), 200).save(flat, "PNG")
+    assert CODEC.ink(flat.getvalue()).min() >= 1
+
+
+@pytest.mark.parametrize(("paper", "letters"), [(250, 10), (10, 250)])
+def test_what_there_is_less_of_is_ink(paper, letters):
+    buffer = io.BytesIO()
+    Image.fromarray(np.repeat(np.uint8([[paper] * 40 + [letters] * 24]), 32, axis=0)).save(buffer, "PNG")
+    ink = CODEC.ink(buffer.getvalue())
+    assert (ink[: MARGIN_COLUMNS + 38] == 1).all()
+    assert (ink[MARGIN_COLUMNS + 42 : -MARGIN_COLUMNS] == 255).all()
+    assert (ink[-MARGIN_COLUMNS:] == 1).all()
+
+
+def test_an_alphabet_is_every_character_once():
+    codec = TextLineCodec.fit(["票好", "a 好"], 32, 1024)
+    assert codec.alphabet == " a好票"
+    assert codec.numbers("a票x").tolist() == [2, 4]  # what it lacks is left out
+
+
+def test_a_wider_neighbour_changes_nothing():
+    torch.manual_seed(0)
+    network = models.find("crnn").network(num_classes=16).eval()
+    narrow, wide = (torch.randint(1, 256, (width, 32), dtype=torch.uint8) for width in (48, 200))
+    alone = CODEC.normalize(narrow.unsqueeze(0))
+    together = CODEC.normalize(pad_sequence([narrow, wide], batch_first=True))
+    with torch.inference_mode():
+        one, both = network(alone)[0], network(together)[0]
+    assert (len(one), len(both)) == (12, 50)
+    torch.testing.assert_close(both[:12], one, atol=1e-5, rtol=1e-5)
+    padding = both[12:].softmax(dim=1)
+    assert (padding[:, BLANK] == 1).all()
+    assert CODEC.read(both).confidence == pytest.approx(CODEC.read(one).confidence)
+
+
+def test_a_character_is_explained_and_the_picture_is_of_the_line(worker):
+    request = SampleRequest({"body": picture(size=(120, 30))})
+    (read,) = worker("crnn").send(request)
+    last = len(read.json["characters"]) - 1
+    (reply,) = worker("crnn").send(SampleRequest({**request.fields, "target": str(last)}, EXPLAIN))
+    assert reply.json["target"] == {
+        "text": read.json["characters"][last]["character"],
+        "confidence": pytest.approx(read.json["characters"][last]["confidence"], abs=1e-4),
+        "position": last,
+    }
+    (bare,) = worker("crnn").send(
+        SampleRequest({**request.fields, "target": str(last)}, {**EXPLAIN, "accept": "image/png"})
+    )
+    assert bare.content_type == "image/png"
+    assert bare.body == base64.b64decode(reply.json["heatmap"])
+    assert Image.open(io.BytesIO(bare.body)).size == ((128 + 2 * MARGIN_COLUMNS) * 8, 32 * 8)
+
+
+@pytest.mark.parametrize("target", ["-1", "999", "1.5", "a", "²", ""])
+def test_a_position_that_was_not_read_is_refused(worker, target):
+    (reply,) = worker("crnn").send(SampleRequest({"body": picture(), "target": target}, EXPLAIN))
+    assert (reply.status, reply.json["field"]) == (400, "target")
+
+
+def test_scores_tell_the_scripts_apart():
+    replies = [{"text": text} for text in ("abcd", "abd", "发票", "发")]
+    scores = TextRecognition.score(["abcd", "abcd", "发票", "发票"], replies)
+    assert scores == {
+        "character_error_rate": pytest.approx(2 / 12),
+        "character_error_rate_latin": pytest.approx(1 / 8),
+        "character_error_rate_chinese": pytest.approx(1 / 4),
+        "accuracy": 0.5,
+    }
+    assert "character_error_rate_chinese" not in TextRecognition.score(["ab"], [{"text": "ab"}])

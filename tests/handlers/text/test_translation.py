@@ -1,0 +1,91 @@
+"""Translation: scores, alignments, attributions and truncation."""
+
+import pytest
+import torch
+
+from handlers.codecs.subwords import BEGIN, END, SPECIAL, SubwordCodec
+from handlers.codecs.words import UNK
+from handlers.request import Request
+from handlers.text.beam_search import EXCLUDED_TOKENS, length_penalty
+from handlers.text.translation_request import max_target_tokens, pad_pair
+from tests.tasks.translation import LEARNT, sample_request
+from tests.worker import SampleRequest
+
+NAMES = ("seq2seq", "transformer")
+CODEC = SubwordCodec.fit(LEARNT, 300, 500, 200)
+
+
+@pytest.mark.parametrize("text", [*LEARNT[:4], "It costs 2024.", "价格是5。"])
+def test_subwords_say_what_they_were_made_of(text):
+    *numbers, end = CODEC.numbers(text).tolist()
+    assert end == END
+    assert UNK not in numbers
+    assert CODEC.text(numbers) == text
+    assert "".join(CODEC.written(numbers)) == text.replace(" ", "")
+    assert "".join(CODEC.pieces(text)) == text.replace(" ", "")
+
+
+def test_digits_and_chinese_characters_stand_alone():
+    assert CODEC.pieces("2024年") == ["2", "0", "2", "4", "年"]
+
+
+def test_unknown_parts_are_returned():
+    assert CODEC.unknown("It costs Ω on 猫 Ω") == ["Ω", "猫"]
+    assert CODEC.unknown("It costs 48 euros.") == []
+    assert list(SPECIAL) == [CODEC._tokenizer.id_to_token(number) for number in range(len(SPECIAL))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_alignment_has_a_row_for_each_token_that_was_written(worker, name):
+    (reply,) = worker(name).send(sample_request(alignment=True))
+    rows = reply.json["alignment"]
+    assert len(rows) == len(reply.json["target"]) > 0
+    assert {len(row) for row in rows} == {len(reply.json["source"])}
+    assert all(0 <= sum(row) <= 1.001 for row in rows)
+    assert "alignment" not in worker(name).send(sample_request())[0].json
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_score_is_the_log_probability_over_the_penalty(worker, name):
+    handler, request = worker(name).handler, sample_request(beam=3, length_penalty=1)
+    item = handler.decode(Request(request.fields, request.headers, "id"))
+    (found,) = handler.forward([item])
+    written = torch.tensor([*found[0].tokens, END])
+    before = torch.cat([torch.tensor([BEGIN]), written[:-1]])
+    with torch.inference_mode():
+        logits = handler.network(pad_pair(item.tokens, before)[None])[0, : len(written)]
+    chances = logits.index_fill(1, torch.tensor(EXCLUDED_TOKENS), float("-inf"))
+    total = chances.log_softmax(dim=1).gather(1, written[:, None])
+    if len(found[0].tokens) == max_target_tokens(item.tokens):  # it came to no end
+        total = total[:-1]
+    assert found[0].score == pytest.approx(float(total.sum() / length_penalty(torch.tensor(len(total)), 1)), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explanation_is_the_effect_of_each_source_token(worker, name):
+    request = sample_request(text="It costs 48 euros.")
+    (reply,) = worker(name).send(SampleRequest(request.fields, {**request.headers, "explain": "True"}))
+    assert reply.status == 200, reply.body
+    source, target, weights = (reply.json[key] for key in ("source", "target", "weights"))
+    assert source == worker(name).handler.codec.pieces("It costs 48 euros.")
+    assert [len(weights), *{len(row) for row in weights}] == [len(target), len(source)]
+    # By hand: the log-probability of the first token that was written, without the third of the source.
+    handler = worker(name).handler
+    item = handler.decode(Request(request.fields, request.headers, "id"))
+    (found,) = handler.forward([item])
+    without = item.tokens.clone()
+    without[2] = UNK
+    with torch.inference_mode():
+        first = [
+            handler.network.step(torch.tensor([BEGIN]), handler.network.begin(ids[None]))[0].log_softmax(dim=1)
+            for ids in (item.tokens, without)
+        ]
+    token = found[0].tokens[0]
+    assert weights[0][2] == pytest.approx(float((first[0] - first[1])[0, token]), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_text_is_cut_only_if_it_may_be(worker, name):
+    (reply,) = worker(name).send(sample_request(text="2 0 2 4 " * 60, truncate=True))
+    assert reply.json["truncated"] is True
+    assert worker(name).send(sample_request())[0].json["truncated"] is False

@@ -1,0 +1,128 @@
+"""Settings of one instance: folders, sockets, addresses, and the other nodes."""
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from marina.settings import MAX_SOCKET_FOLDER_BYTES, ROOT, Settings
+from tests.serving import conftest as serving
+
+no_settings_of_this_machine = serving.no_settings_of_this_machine
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    made = Settings()
+    assert made.ports == {
+        "port": 8000,
+        "inference_port": 8080,
+        "management_port": 8081,
+        "metrics_port": 8082,
+        "grpc_inference_port": 7070,
+        "grpc_management_port": 7071,
+        "control_port": 8090,
+        "envoy_admin_port": 9901,
+        "inner_port": 9902,
+    }
+    assert (made.host, made.url) == ("127.0.0.1", "http://127.0.0.1:8000")
+    assert (made.var, made.store, made.config) == (ROOT / "var", ROOT / "archive" / "store", ROOT / "config.properties")
+    assert (made.nodes, made.database, made.cert, made.key, made.fork) == ("", "", None, None, True)
+    assert (made.poll_seconds, made.start_timeout) == (0.5, 900)
+
+
+def test_every_folder_lies_in_var(tmp_path):
+    made = Settings(var=tmp_path)
+    assert made.run == tmp_path / "run"
+    assert made.logs == tmp_path / "logs"
+    assert made.envoy == tmp_path / "run" / "envoy"
+    assert made.key_file == tmp_path / "run" / "key_file.json"
+    assert made.public_key == tmp_path / "keys" / "signing.pub"
+    assert made.gallery == tmp_path / "gallery"
+    assert made.fork_socket == made.sockets / "forks.sock"
+    assert made.database_url == f"sqlite:///{tmp_path}/experiments.db"
+    assert made.model_copy(update={"database": "postgresql://x/y"}).database_url == "postgresql://x/y"
+
+
+def test_relative_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("c", "k"):
+        Path(name).touch()
+    made = Settings(var="v", store="s", config="x", gallery="g", cert="c", key="k")
+    found = [made.var, made.store, made.config, made.gallery, made.cert, made.key]
+    assert found == [tmp_path / name for name in "vsxgck"]
+
+
+def test_certificate_and_key_go_together_and_are_there(tmp_path):
+    (tmp_path / "c").touch()
+    for given in ({"cert": tmp_path / "c"}, {"key": tmp_path / "c"}):
+        with pytest.raises(ValidationError, match="CERT and KEY go together: give both PEM files, or neither"):
+            Settings(**given)
+    with pytest.raises(ValidationError, match=f"no such file: {tmp_path}/n"):
+        Settings(cert=tmp_path / "n", key=tmp_path / "c")
+    made = Settings(cert=tmp_path / "c", key=tmp_path / "c", host="0.0.0.0", port=1)
+    assert made.url == "https://127.0.0.1:1"
+    assert Settings(host="::").url == "http://127.0.0.1:8000"
+    assert Settings(host="10.0.0.1").url == "http://10.0.0.1:8000"
+
+
+def test_folders_of_keys_and_sockets_are_the_users_alone(tmp_path):
+    made = Settings(var=tmp_path / "deep" / "var")
+    made.make_folders()
+    made.make_folders()
+    for folder in (made.run, made.sockets):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for folder in (made.logs, made.envoy, made.var / "exposures"):
+        assert folder.is_dir()
+
+
+def test_sockets_lie_in_var_unless_their_path_is_too_long(tmp_path):
+    room = MAX_SOCKET_FOLDER_BYTES - len("/tmp") - len(f"{tmp_path}/")
+    fits, long = tmp_path / ("x" * room), tmp_path / ("x" * (room + 1))
+    assert Settings(var=fits).sockets == fits / "tmp"
+    digest = hashlib.sha256(os.fsencode(long)).hexdigest()[:12]
+    assert Settings(var=long).sockets == Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{digest}"
+
+
+def test_the_variables_for_children_leave_out_what_is_not_set(tmp_path):
+    variables = Settings(var=tmp_path, port=1).environment()
+    assert (variables["MARINA_VAR"], variables["MARINA_PORT"], variables["MARINA_FORK"]) == (str(tmp_path), "1", "True")
+    assert not {"MARINA_CERT", "MARINA_KEY"} & set(variables)
+
+
+def test_forking_needs_linux(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert (Settings().forking, Settings(fork=False).forking) == (True, False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not Settings().forking
+
+
+def test_nodes_are_hosts_and_ports():
+    assert Settings().peers == ()
+    assert Settings(nodes="10.0.0.2:8000,node-3:8001").peers == (("10.0.0.2", 8000), ("node-3", 8001))
+
+
+def test_a_long_folder_gets_short_sockets(tmp_path):
+    settings = Settings(var=tmp_path / ("x" * MAX_SOCKET_FOLDER_BYTES))
+    assert len(str(settings.sockets)) <= MAX_SOCKET_FOLDER_BYTES
+    assert settings.sockets != Settings(var=tmp_path / ("y" * MAX_SOCKET_FOLDER_BYTES)).sockets
+
+
+def test_a_certificate_needs_its_key(tmp_path):
+    cert = tmp_path / "cert.pem"
+    cert.touch()
+    with pytest.raises(ValidationError, match="go together"):
+        Settings(cert=cert)
+    with pytest.raises(ValidationError, match="no such file"):
+        Settings(cert=cert, key=tmp_path / "none.pem")
+
+
+def test_children_get_the_same_settings(tmp_path, monkeypatch):
+    settings = Settings(var=tmp_path, port=18000)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings

@@ -1,1 +1,0 @@
-"""One reader for each public layout: DESCRIPTION, matches(path) and read(path)."""

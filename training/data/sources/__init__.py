@@ -1,1 +1,0 @@
-"""One writer for each embedded stand-in: ORIGIN, LICENCE and write(folder). All are deterministic, byte for byte."""
