@@ -89,18 +89,22 @@ def stop() -> None:
     bundle_client.console.print("stopped" if stopped else "nothing was running")
 
 
-def status() -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="print /ready's JSON instead")] = False) -> None:
     """Show the processes and each model's readiness; exits with 1 if something is not ready."""
     settings = Settings()
     bundle_client.require_running(settings)
-    processes = Table("process", "state", "since")
-    for name, entry in supervisor.programs(settings).items():
-        processes.add_row(name, entry["statename"], entry["description"])
-    bundle_client.console.print(processes)
+    if not as_json:
+        processes = Table("process", "state", "since")
+        for name, entry in supervisor.programs(settings).items():
+            processes.add_row(name, entry["statename"], entry["description"])
+        bundle_client.console.print(processes)
     current = bundle_client.status(settings)
     if current is None:
         raise MarinaError(f"control does not respond; see {settings.logs}")
-    bundle_client.console.print(output.table(settings, current))
+    if as_json:
+        typer.echo(current.model_dump_json(indent=1))
+    else:
+        bundle_client.console.print(output.table(settings, current))
     problems = [part.reason for part in (current.torchserve, current.envoy) if part.reason] + output.problems(current)
     if not current.ready:
         raise MarinaError("not ready:\n" + "\n".join(f"  {problem}" for problem in problems))

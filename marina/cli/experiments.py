@@ -58,8 +58,11 @@ def changed(response: httpx.Response) -> None:
 
 
 @app.command()
-def show() -> None:
-    """The experiments that run, with shares, errors, latencies and rewards."""
+def show(as_json: Annotated[bool, typer.Option("--json", help="print the API's JSON instead")] = False) -> None:
+    """Show the experiments that run, with shares, errors, latencies and rewards."""
+    if as_json:
+        typer.echo(call("GET").text)
+        return
     from marina.experiments.report.cli_table import table
     from marina.experiments.report.schema import Summary  # numpy and scipy: not for the other commands
 

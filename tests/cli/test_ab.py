@@ -1,6 +1,7 @@
 """`marina ab`: the requests that each verb sends to control, and its output."""
 
 import getpass
+import json
 import socket
 from types import SimpleNamespace
 
@@ -115,6 +116,11 @@ def test_without_an_experiment_the_output_is_how_to_start_one(control):
     assert do("show") == "no experiment runs; `make ab-create EXP=` starts one of experiments.yaml\n"
     ((method, url, options),) = control.requests
     assert (method, url, options["json"]) == ("GET", "http://127.0.0.1:1234/v1/experiments", None)
+
+
+def test_experiments_are_printed_as_json_for_scripts(control):
+    control.reply = httpx.Response(200, json=[{"experiment": "digits"}])
+    assert json.loads(do("show", "--json")) == [{"experiment": "digits"}]
 
 
 def test_the_report_is_saved(control, tmp_path):

@@ -1,5 +1,6 @@
 """The commands serve, stop, status and logs."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -97,6 +98,14 @@ def test_status_shows_processes_and_models_and_fails_if_not_ready(settings, runn
     with pytest.raises(MarinaError) as failed:
         bundle.status()
     assert str(failed.value) == "not ready:\n  e\n  cat 1.0: why"
+
+
+def test_status_is_printed_as_json_for_scripts(running, capsys):
+    running.found = [status_of({"1.0": version("failed", reason="why")})]
+    with pytest.raises(MarinaError, match=r"cat 1\.0: why"):
+        bundle.status(as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["models"]["cat"]["versions"]["1.0"]["state"] == "failed"
 
 
 def test_logs_are_followed(settings, monkeypatch):
