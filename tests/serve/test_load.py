@@ -27,7 +27,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_load_test_asks_every_model_and_finds_no_fault(starters, tmp_path):
+def test_the_load_test_asks_every_model_and_finds_no_failure(starters, tmp_path):
     done = locust(starters.settings.url, STARTERS, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = rows_of(tmp_path)
@@ -37,11 +37,11 @@ def test_the_load_test_asks_every_model_and_finds_no_fault(starters, tmp_path):
     tasks = {row["Name"].rsplit("/", 1)[1] for row in rows if row["Name"].startswith("/predictions/")}
     assert len(tasks) >= 3
     for name in STARTERS:
-        assert re.search(rf"{name} +\w+ [\d.]+,.* of \d+ answers", done.stderr), name
+        assert re.search(rf"{name} +\w+ [\d.]+,.* of \d+ responses", done.stderr), name
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_the_load_test_fails_when_answers_do(starters, tmp_path):
+def test_the_load_test_fails_when_responses_do(starters, tmp_path):
     """Bodies are read: a model that is not there is a failure, with a status of its own."""
     starters.do("retire", "lenet", "1.0")
     try:
