@@ -34,7 +34,7 @@ def lines_of(response: httpx.Response):
 def left_after(bundle: Bundle, request_id: str) -> list[int]:
     """Return the steps that the worker had taken when it detected that this client had left."""
     log = (bundle.settings.logs / "models.log").read_text().splitlines()
-    mark = f"the client of {request_id} left after "
+    mark = f"the client of {request_id} disconnected after "
     return [int(line.partition(mark)[2].split()[0]) for line in log if mark in line]
 
 
