@@ -51,7 +51,7 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 	$(if $(TORCH_INDEX),$(PY) -m pip install --index-url $(TORCH_INDEX) $$(sed -n 's/^\(torch\(vision\)\?==[^ ]*\).*/\1/p' requirements/torch.lock))
 	$(PY) -m pip install --no-deps --require-hashes $(if $(TORCH_INDEX),,-r requirements/torch.lock) -r $<
 	$(PY) -m pip install --no-deps $(if $(filter bundle dev,$*),--no-build-isolation) -e .
-	@touch $@
+	@touch $@ $(if $(filter dev,$*),$(VENV)/.installed-bundle)  # dev has all that bundle has
 
 # ── from a network to an archive ────────────────────────────────────────────────────────────────────────────────────
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
