@@ -7,7 +7,7 @@ PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
 EXTRA   ?= bundle#   what to install: bundle, serve, train or dev
 PYTHON  ?=#          the interpreter for .venv; the first of 3.11 to 3.13 if not given
-JOBS    ?= 2#        models trained and packed side by side, each on its share of the cores
+JOBS    ?= 2#        models trained and packed, or files of tests run, side by side, each on its share of the cores
 
 SHELL     := bash
 VENV      ?= .venv
@@ -140,7 +140,7 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 test: $(DEV) ## run the tests, on trained starter models
 	@$(MARINA) archive starter --jobs $(JOBS)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10 $(ARGS)
 
 bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)

@@ -1,11 +1,18 @@
 """Fixtures that several tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from handlers.vision import face_gallery
 from tests.worker import Worker, untrained
+
+
+def pytest_configure() -> None:
+    """Give each of pytest-xdist's processes its share of the cores."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session", autouse=True)

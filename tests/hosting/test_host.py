@@ -26,10 +26,13 @@ ROOT = Path(__file__).parents[2]
 GOOD = tasks.find("tabular_regression").GOOD["list"].fields["body"]
 CARD = {"name": "counting", "version": "1.0", "serving": {"batch_size": 2, "threads": 1}}
 
-# Opens an archive, where neither TorchServe nor the checkout's handlers and models can be imported.
+# Opens an archive, where neither TorchServe nor the checkout's handlers and models (an editable install) can be imported.
 ALONE = """
 import importlib.abc, json, sys
 from pathlib import Path
+
+archive, key, body, checkout = sys.argv[1:]
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(checkout)]
 
 class Hidden(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -38,7 +41,6 @@ class Hidden(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Hidden())
 from marina.hosting.host import Host, HostedRequest
-archive, key, body = sys.argv[1:]
 with Host.of_archive(Path(archive), Path(key)) as host:
     (response,) = host.respond([HostedRequest.of_body(body.encode(), "application/json")])
     host.handler.metrics.report()
@@ -79,7 +81,7 @@ def test_an_archive_runs_by_its_own_code_without_torchserve(archive, tmp_path):
     made, key = archive
     (tmp_path / "marina").symlink_to(ROOT / "marina")
     done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(made), str(key), json.dumps(GOOD)],
+        [sys.executable, "-c", ALONE, str(made), str(key), json.dumps(GOOD), str(ROOT)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
