@@ -1,6 +1,6 @@
 """Mutation score of some files, by mutmut with its default operators: `make mutate PATHS="handlers/base.py"`.
 
-    python tests/mutate.py FILE... [--tests PATH ...] [--only PATTERN] [--jobs N] [--list]
+    python tests/mutate.py FILE... [--tests PATH ...] [--only PATTERN ...] [--jobs N] [--list]
 
 Each file is mutated in a temporary copy of the working tree and tested by its nearest tests: the test files that import
 it, or those given by --tests. Survivors are printed as diffs. Mutants that change nothing anybody could observe are
@@ -45,12 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation score of some files")
     parser.add_argument("files", nargs="*")
     parser.add_argument("--tests", action="extend", nargs="+", default=[], help="instead of those that import the file")
-    parser.add_argument("--only", default="*", help='mutants to try, such as "*x_finite__mutmut_*"')
+    parser.add_argument("--only", action="extend", nargs="+", help='mutants to try, such as "*x_finite__mutmut_*"')
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time")
     parser.add_argument("--list", action="store_true", help="print the nearest tests of each file, and run nothing")
     parser.add_argument("--result", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.files = [file for path in options.files for file in files_of(path)]
+    options.only = options.only or ["*"]
     if options.result:  # in the copy, one file
         Path(options.result).write_text(json.dumps([asdict(one) for one in mutants_of(options)]))
         return
@@ -70,7 +71,7 @@ def report(files: list[str], options: argparse.Namespace) -> list[tuple[int, int
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy_tree(Path(folder))
         result = Path(folder) / "result.json"
-        command = [sys.executable, "tests/mutate.py", *files, "--only", options.only, "--result", str(result)]
+        command = [sys.executable, "tests/mutate.py", *files, "--only", *options.only, "--result", str(result)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         command += ["--jobs", str(options.jobs), "--tests", *tests]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -165,11 +166,11 @@ def mutants_of(options: argparse.Namespace) -> list[Mutant]:
 
     PytestRunner._pytest_args_regular_run, PytestRunner.warm_up = quickest_first, frozen
     isolation.register_timeout = patient
-    mutmut._run((options.only,) if options.only != "*" else (), max_children=options.jobs)
+    mutmut._run(tuple(options.only) if options.only != ["*"] else (), max_children=options.jobs)
     return [one for file in options.files for one in tried(file, options.only)]
 
 
-def tried(file: str, only: str) -> list[Mutant]:
+def tried(file: str, only: list[str]) -> list[Mutant]:
     """Read what mutmut found out."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -180,7 +181,7 @@ def tried(file: str, only: str) -> list[Mutant]:
     found = []
     for name, code in data.exit_code_by_key.items():
         status = status_by_exit_code[code]
-        if status != "not checked" and fnmatch(name, only):
+        if status != "not checked" and any(fnmatch(name, pattern) for pattern in only):
             lines = [line for line in get_diff_for_mutant(name, path=file).splitlines()[3:] if line[:1] in ("+", "-")]
             change = " ".join(line[1:].strip() for line in lines if line[0] == "+")
             function = name.split("__mutmut_")[0].replace("xǁ", "").replace("ǁ", ".").replace(".x_", ".")

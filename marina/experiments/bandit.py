@@ -47,7 +47,7 @@ def best_probabilities(arms: Sequence[Arm], random: np.random.Generator) -> Arra
 
 def has_binary_rewards(arm: Arm) -> bool:
     """Return whether all rewards are 0 or 1: of values in [0, 1], only those have the largest possible variance."""
-    return isclose((arm.n - 1) * arm.variance, arm.n * arm.mean * (1 - arm.mean), rel_tol=1e-6) or arm.n == 0
+    return isclose((arm.n - 1) * arm.variance, arm.n * arm.mean * (1 - arm.mean), rel_tol=1e-6)
 
 
 def project(shares: Array, least: float, most: float) -> Array:

@@ -5,7 +5,7 @@ from math import fsum
 import numpy as np
 import pytest
 
-from marina.experiments.bandit import best_probabilities, project, weights
+from marina.experiments.bandit import best_probabilities, has_binary_rewards, project, weights
 from marina.experiments.spec import Bandit
 from marina.experiments.split import BUCKETS, bucket_counts
 from marina.experiments.statistics.confidence_sequences import Arm
@@ -80,6 +80,27 @@ def test_beta_and_normal_posteriors_agree_on_many_data():
     exact = [Arm(name, n, p, p * (1 - p) * n / (n - 1)) for name, n, p in zip("abc", sizes, rates, strict=True)]
     loose = [Arm(arm.name, arm.n, arm.mean, arm.variance * 1.001) for arm in exact]  # no longer 0/1
     assert best_probabilities(exact, random) == pytest.approx(best_probabilities(loose, random), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "binary"),
+    [([], True), ([1], True), ([0, 1, 1, 0, 1], True), ([0, 0.5, 1], False), ([0.2, 0.9, 0.4, 0.4], False)],
+)
+def test_rewards_are_binary_only_if_all_are_0_or_1(rewards, binary):
+    assert has_binary_rewards(Arm.of("a", rewards)) is binary
+
+
+def test_rounding_of_sums_leaves_rewards_binary():
+    assert has_binary_rewards(Arm("a", 3, 1 / 3, 1 / 3 * (1 + 1e-8)))
+
+
+def test_arms_without_variance_are_equally_likely_to_be_the_best():
+    arms = [Arm("a", 5, 1.0, 0.0), Arm("b", 5, 1.0, 0.0), Arm("c", 0, 0.0, 0.0), Arm("d", 2, 1.0, 0.0)]
+    assert best_probabilities(arms, np.random.default_rng(8)).tolist() == [0.25] * 4
+
+
+def test_a_share_of_half_a_bucket_is_rounded():
+    assert project(np.array([20.004, 30.006, 49.99]), 5, 95).tolist() == pytest.approx([20, 30.01, 49.99])
 
 
 def test_thompson_has_less_regret_than_a_uniform_split():
