@@ -1,1 +1,1 @@
-"""An archive, or a folder of artifacts, in any Python process, without TorchServe."""
+"""In-process hosting: run the handler of an archive or of a folder of artifacts in Python, without TorchServe."""

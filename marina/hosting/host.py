@@ -1,8 +1,9 @@
-"""A handler in this process: it is initialised, receives batches of requests and returns responses as in TorchServe.
+"""In-process host of a handler: it loads the model and passes batches of requests to it, as a TorchServe worker does.
 
+png = Path("cat.png").read_bytes()
 with Host.of_archive(Path("resnet18-1.0.mar"), Path("public.pem")) as host:
-    (response,) = host.respond([HostedRequest.of_body(picture, "image/png")])
-    response.json["predictions"]
+    (response,) = host.respond([HostedRequest.of_body(png, "image/png")])
+print(response.json["predictions"])
 """
 
 import atexit
@@ -22,13 +23,16 @@ from marina.hosting.context import HostingContext
 from marina.hosting.loading import archived_handler, unpack
 
 JSON = "application/json"
-EXPLAIN = {"explain": "True"}  # the header by which TorchServe marks requests to /explanations
-OVER_HTTP = {"host": "localhost"}  # handlers take a request without this header for one over gRPC
+EXPLAIN = {"explain": "True"}  # the header that TorchServe adds to requests to /explanations
+OVER_HTTP = {"host": "localhost"}  # without a `host` header, handlers take a request for gRPC, and may not stream
 
 
 @dataclass(frozen=True)
 class HostedRequest:
-    """One request as a handler receives it: `fields` (the body, form parts, query parameters) and HTTP headers."""
+    """One request as TorchServe passes it to a handler.
+
+    `fields` holds the body under the key "body", form parts and query parameters under their own names.
+    """
 
     fields: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +43,7 @@ class HostedRequest:
     ) -> "HostedRequest":
         """Return a request with this body; `options` are query parameters, `explain` requests an explanation."""
         headers = {"content-type": content_type, **(EXPLAIN if explain else {})}
-        return cls({**(options or {}), "body": decoded(body, content_type)}, headers)
+        return cls({**(options or {}), "body": decode_body(body, content_type)}, headers)
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,11 @@ class HostedResponse:
 
 
 class Host:
-    """One handler with its model, for one thread at a time.
+    """One handler with its model. Not thread-safe.
 
-    A context manager, because handlers limit torch's threads to the card's number: the former number is restored at
-    the end. `card` is the content of card.json, `gpu` the number of a CUDA device.
+    A context manager: entering it loads the model, and the handler then sets torch's number of threads, which holds for
+    the whole process; leaving it restores the earlier number. `folder` holds card.json and the weights, `card` is the
+    content of card.json, `gpu` is the index of a CUDA device, None for the CPU.
     """
 
     def __init__(
@@ -103,7 +108,7 @@ class Host:
 
     @classmethod
     def of_artifacts(cls, folder: Path, gpu: int | None = None) -> "Host":
-        """Open what training wrote: artifacts/<name>/<version>/, with the handler of this checkout."""
+        """Open the artifacts of a training run, artifacts/<name>/<version>/, with the handler of this checkout."""
         return cls(folder, gpu=gpu)
 
     def start(self) -> None:
@@ -116,7 +121,7 @@ class Host:
     def close(self) -> None:
         """Restore torch's number of threads and delete the unpacked archive.
 
-        If code was imported from it, it is deleted at the end of the process: more of it may be imported later.
+        An archive on `sys.path` is kept until the process exits, because its code may still import other modules of it.
         """
         if self._threads is not None:
             import torch
@@ -133,35 +138,36 @@ class Host:
         self.close()
 
     def respond(self, requests: Sequence[HostedRequest]) -> list[HostedResponse]:
-        """Return the whole responses, in order; batches are as large as the card allows."""
+        """Return one complete response per request, in order; batches have at most the card's batch size."""
         starts = range(0, len(requests), self.batch_size)
-        return [each for start in starts for each in self.batch(requests[start : start + self.batch_size])]
+        return [response for start in starts for response in self.batch(requests[start : start + self.batch_size])]
 
     def batch(self, requests: Sequence[HostedRequest]) -> list[HostedResponse]:
-        """Return the whole responses to one batch of any size."""
-        self.context.model_yaml_config = None
+        """Return one complete response per request, in order, from a single batch of any size."""
+        self.context.model_yaml_config = None  # without continuous batching handlers return complete responses
         return self._handle({f"hosted-{next(self._ids)}": request for request in requests})
 
     def stream(self, request: HostedRequest) -> Iterator[HostedResponse]:
-        """Yield the parts of a response as they are made; a response in one piece is one part.
+        """Yield the parts of a response as the handler produces them.
 
-        Parts come from handlers whose responses come in steps, for requests with the option `stream`. Without it,
-        their bodies but for the last one are empty.
+        Handlers with continuous batching (text generation, image stylization) yield one part per step if the request
+        has the option `stream`; without that option, every body but the last is empty. Other handlers yield one part.
         """
-        name = f"hosted-{next(self._ids)}"
+        request_id = f"hosted-{next(self._ids)}"
         headers = {**OVER_HTTP, **request.headers}
         request = HostedRequest(request.fields, headers)
-        more = True
-        while more:
+        unfinished = True
+        while unfinished:
             self.context.model_yaml_config = {"continuousBatching": True}
-            (part,) = self._handle({name: request})
+            (part,) = self._handle({request_id: request})
             criteria = self.context.stopping_criteria or {}
-            more = 0 in criteria and criteria[0](part.body) is False
+            unfinished = 0 in criteria and criteria[0](part.body) is False
             yield part
-            request = HostedRequest({}, headers)  # the handler has kept the fields
+            request = HostedRequest({}, headers)  # the handler stored the fields at the first step
 
     def _handle(self, requests: Mapping[str, HostedRequest]) -> list[HostedResponse]:
-        self.context.begin_batch({name: request.headers for name, request in requests.items()})
+        """Pass one batch, by request id, to the handler."""
+        self.context.begin_batch({request_id: request.headers for request_id, request in requests.items()})
         bodies = self.handler.handle([dict(request.fields) for request in requests.values()], self.context)
         assert len(bodies) == len(requests), f"{len(bodies)} responses to {len(requests)} requests"
         return [
@@ -175,9 +181,9 @@ class Host:
         ]
 
 
-def decoded(body: bytes, content_type: str) -> Any:
-    """Return a body as TorchServe passes it on: JSON as Python objects, text as str, everything else, and what is
-    malformed, as bytes.
+def decode_body(body: bytes, content_type: str) -> Any:
+    """Decode a body as TorchServe's worker does: JSON to Python objects, text to str. Other or malformed bodies stay
+    bytes.
     """
     try:
         if content_type == JSON:

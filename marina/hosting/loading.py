@@ -1,7 +1,7 @@
-"""Loading of handlers: from an archive, or from the `handlers` package for a folder of artifacts.
+"""Loading of a handler from an archive, with the code that the archive contains.
 
-Only this module imports what an archive brings along, and only inside functions: the archive's own `handlers` and
-`models` packages are to be the ones that are imported, unless identical ones are installed.
+An archive contains its own `handlers` and `models` packages. They must be the ones that its handler imports, unless the
+installed packages are identical. So this module imports neither package itself: it first extends `sys.path`.
 """
 
 import json
@@ -32,47 +32,48 @@ def unpack(archive: Path, public_key: Path, folder: Path) -> dict[str, Any]:
 
 
 def archived_handler(folder: Path, manifest: dict[str, Any]) -> Any:
-    """Return the handler class of an unpacked archive.
+    """Return the handler class of an archive that was unpacked into `folder`.
 
-    Its packages come from the archive, as in a TorchServe worker; from where they are installed only if each of the
-    archive's files is the same there. Raises CodeConflictError if other versions of them were imported before: Python
-    has one `handlers` package in a process.
+    `handlers` and `models` are imported from the archive, as in a TorchServe worker, unless all of the archive's files
+    are identical to the installed ones. Raises CodeConflictError if this process has already imported a package that
+    differs: a Python process has only one `handlers` package.
     """
     for package in PACKAGES:
-        _choose_code(folder, package)
+        _select_package(folder, package)
     file = folder / manifest["model"]["handler"]
     spec = spec_from_file_location(f"archived_{manifest['model']['modelName']}_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
+    sys.modules[spec.name] = module  # dataclasses look up their module in sys.modules
     spec.loader.exec_module(module)
     return only_class(module)
 
 
-def _choose_code(folder: Path, package: str) -> None:
-    """Put `folder` first on the import path, unless `package` can be imported with the same code already."""
+def _select_package(folder: Path, package: str) -> None:
+    """Put `folder` first on `sys.path`, unless the installed `package` is identical to the one in `folder`."""
     spec = find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    changed = _changed(folder / package, Path(places[0])) if places else ""
-    if changed is None:
+    installed = list(spec.submodule_search_locations or ()) if spec else []
+    difference = _first_difference(folder / package, Path(installed[0])) if installed else ""
+    if difference is None:
         return
     if package in sys.modules:
         raise CodeConflictError(
-            f"the archive's {package}/{changed} is not the one in {places[0]}, which this process has imported: "
-            "open the archive in a process of its own"
+            f"the archive's {package}/{difference} differs from the one in {installed[0]}, which this process has "
+            "already imported: open the archive in a process of its own"
         )
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
-def _changed(package: Path, installed: Path) -> Path | None:
-    """Return a file of the archive's package that is missing or different where it is installed; None if all are the
-    same there.
+def _first_difference(package: Path, installed: Path) -> Path | None:
+    """Return the first file of the archive's package that is missing or differs in `installed`; None if all are equal.
+
+    Both are folders of one package; the result is relative to them.
     """
     for file in sorted(package.rglob("*.py")):
         path = file.relative_to(package)
-        other = installed / path
-        if not other.is_file() or other.read_bytes() != file.read_bytes():
+        counterpart = installed / path
+        if not counterpart.is_file() or counterpart.read_bytes() != file.read_bytes():
             return path
     return None

@@ -17,7 +17,7 @@ from ts.protocol.otf_message_handler import _retrieve_input_data
 from handlers import metrics
 from marina.handler_lookup import handler_class
 from marina.hosting.context import HostingContext, RequestState
-from marina.hosting.host import decoded
+from marina.hosting.host import decode_body
 from marina.hosting.metrics import HostedMetrics
 from tests import tasks
 from tests.serve.counting_handler import Counting
@@ -124,7 +124,7 @@ def test_bodies_are_decoded_as_torchserve_decodes_them(kind, value):
     message = b"".join(struct.pack("!i", len(part)) + part for part in (b"body", kind.encode(), value))
     stream = io.BytesIO(message)
     stream.recv = stream.read
-    assert decoded(value, kind) == _retrieve_input_data(stream)["value"]
+    assert decode_body(value, kind) == _retrieve_input_data(stream)["value"]
 
 
 @pytest.fixture
