@@ -1,6 +1,7 @@
-"""Feedback on predictions: one value for each request, which is never replaced.
+"""Feedback on predictions: one reward or label per request, which is never overwritten.
 
-It may arrive before the request is in the database, because Envoy's log is read with a delay.
+Feedback may arrive before its request is in the database, because requests are read from Envoy's log with a delay.
+Until then its status is pending.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from sqlalchemy import Engine, select, update
 
 from marina.experiments.database import Exposure, Feedback, insert_new, read_session, write_session
 
-FEEDBACK_SECONDS = 7 * 86_400.0  # after the request, in which feedback is accepted
-MAX_REWARD = 1e9  # of a reward's absolute value: its square is still precise enough
-LOG_WAIT_SECONDS = 60.0  # in which Envoy's log must contain the request
-BATCH = 5_000  # rows of one transaction
+FEEDBACK_SECONDS = 7 * 86_400.0  # feedback on older requests is rejected as late
+MAX_REWARD = 1e9  # largest absolute reward: the statistics sum squares, which must stay precise in a float
+LOG_WAIT_SECONDS = 60.0  # pending feedback whose request is not in Envoy's log after this time becomes unknown
+BATCH = 5_000  # rows per transaction
 
 Status = Literal["accepted", "pending", "unknown", "late", "refused", "conflict"]
 
@@ -34,16 +35,17 @@ class FeedbackResult:
 
 
 def record(engine: Engine, request_id: str, reward: float | None, label: str | None, now: float) -> FeedbackResult:
-    """Store a reward, or a label to compare the prediction with; the other one is None.
+    """Store feedback on a request and return its status. The same feedback may be sent again.
 
-    `now` is in seconds since the epoch.
+    It is either a reward, or a label to compare with the prediction; the other one is None. `now` is in seconds since
+    the epoch.
 
     >>> record(engine, request_id, None, "7", time.time()).status  # doctest: +SKIP
     'accepted'
     """
     with write_session(engine) as session:
         row = session.get(Feedback, request_id, with_for_update=True)
-        if row and row.status == "refused":
+        if row and row.status == "refused":  # it became so while pending, and counts for nothing: accept another value
             session.delete(row)
             session.flush()
             row = None
@@ -62,14 +64,17 @@ def record(engine: Engine, request_id: str, reward: float | None, label: str | N
 
 
 def find(engine: Engine, request_id: str) -> FeedbackResult:
-    """Return the feedback that is stored for a request; its status is unknown if there is none."""
+    """Return the feedback stored for a request; with status unknown if there is none."""
     with read_session(engine) as session:
         row = session.get(Feedback, request_id)
         return _result(row) if row else FeedbackResult(request_id, "unknown")
 
 
 def resolve_pending(engine: Engine, now: float) -> None:
-    """Check pending feedback against the log again; after LOG_WAIT_SECONDS its status becomes unknown."""
+    """Match pending and unknown feedback with requests that have reached the database since it was received.
+
+    Feedback that is still pending after LOG_WAIT_SECONDS becomes unknown.
+    """
     unresolved = (
         select(Feedback, Exposure)
         .join(Exposure, Exposure.request_id == Feedback.request_id)
@@ -89,7 +94,11 @@ def resolve_pending(engine: Engine, now: float) -> None:
 
 
 def reward_of(exposure: Exposure, label: str) -> float | None:
-    """Return 1 if the label was predicted, else 0; for a number minus the error. None if they can't be compared."""
+    """Return the reward of a prediction, given the true label.
+
+    For a class: 1.0 if it is the label, else 0.0. For a number: minus its absolute error. None if the prediction and
+    the label can't be compared.
+    """
     prediction = exposure.prediction or {}
     if "label" in prediction:
         return float(prediction["label"] == label)
@@ -97,13 +106,13 @@ def reward_of(exposure: Exposure, label: str) -> float | None:
         error = abs(prediction["prediction"] - float(label))
     except (KeyError, ValueError):
         return None
-    return -error if error <= MAX_REWARD else None  # also refuses NaN
+    return -error if error <= MAX_REWARD else None  # also None for NaN, whose comparison is false
 
 
 def _evaluate(
     exposure: Exposure | None, reward: float | None, label: str | None, now: float
 ) -> tuple[Status, float | None]:
-    """Return the status of a feedback received at `now`, and its reward if that is known."""
+    """Return the status of feedback received at `now`, and its reward, None until a label was compared."""
     if exposure is None:
         return "pending", reward
     if exposure.at < now - FEEDBACK_SECONDS:
@@ -113,6 +122,7 @@ def _evaluate(
 
 
 def _resolve(row: Feedback, exposure: Exposure | None, now: float) -> None:
+    """Update pending or unknown feedback: by its request if that is in the database, else by its age."""
     if row.status not in {"pending", "unknown"}:
         return
     if exposure:
