@@ -1,4 +1,4 @@
-"""A teacher that doubts labels, and words that are hidden while a network learns."""
+"""Soft labels of a teacher model, and the augmentation that replaces words with the unknown word."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import models
 from handlers.codecs.words import PAD, UNK
 from marina.training.data import Dataset, Split
 from marina.training.tasks.text_classification import teacher
-from marina.training.tasks.text_classification.task import HIDDEN, TextClassification
+from marina.training.tasks.text_classification.task import REPLACED, TextClassification
 
 CARD = models.find("text_cnn")
 TEXTS = ["房间 很 好", "服务 不错 很 好", "房间 很 差", "服务 很 差 不 好"] * 10
@@ -20,7 +20,7 @@ def documents(texts=TEXTS) -> list[teacher.Document]:
     return [(text.split(), text) for text in texts]
 
 
-def test_a_label_that_the_others_speak_against_is_doubted():
+def test_a_label_that_disagrees_with_those_of_equal_texts_gets_less_weight():
     wrong = torch.tensor([1, *LABELS[1:]])
     found = teacher.soft_targets(documents(), wrong, 2, share=0.6)
     torch.testing.assert_close(found.sum(dim=1), torch.ones(len(TEXTS)))
@@ -35,7 +35,7 @@ def test_no_share_or_too_few_texts_leave_the_labels():
     assert teacher.soft_targets(documents(), labels, 2, share=0.0).equal(given)
     assert not teacher.soft_targets(documents(TEXTS[:16]), labels[:16], 2, share=0.6).equal(given[:16])
     assert teacher.soft_targets(documents(TEXTS[:8]), labels[:8], 2, share=0.6).equal(given[:8])
-    assert teacher.soft_targets(documents(), labels, 3, share=0.6)[:, :2].equal(given)  # nobody is of the third class
+    assert teacher.soft_targets(documents(), labels, 3, share=0.6)[:, :2].equal(given)  # no text is of the third class
 
 
 def task(**recipe) -> TextClassification:
@@ -51,13 +51,13 @@ def test_only_training_has_a_teacher():
     assert taught.loss(outputs, taught.train_examples.targets).isfinite()
 
 
-def test_some_of_the_words_are_hidden_while_training():
+def test_some_words_are_replaced_with_the_unknown_word_while_training():
     learning = task(teacher=0.0, augment=("unknown",))
     batch = torch.full((200, 50), 7)
     batch[:, 40:] = PAD
     seen = learning.train().inputs(batch)
     assert (seen[:, 40:] == PAD).all()
-    assert (seen[:, :40] == UNK).float().mean().item() == pytest.approx(HIDDEN, abs=0.02)
+    assert (seen[:, :40] == UNK).float().mean().item() == pytest.approx(REPLACED, abs=0.02)
     assert learning.eval().inputs(batch).equal(batch)
     assert task(teacher=0.0, augment=()).train().inputs(batch).equal(batch)
 

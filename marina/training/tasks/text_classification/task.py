@@ -20,12 +20,16 @@ from marina.training.tasks.common.classification import Classification
 from marina.training.tasks.text_classification import baselines, teacher
 from models.card import Card, Recipe
 
-UNKNOWN = "unknown"  # what `augment` calls it
-HIDDEN = 0.2  # of the words, where it is named
+UNKNOWN = "unknown"  # augmentation, as named in Recipe.augment: replace some words with the unknown word
+REPLACED = 0.2  # share of the words that it replaces
 
 
 class TextClassification(Classification):
-    """Texts lie in memory as the numbers of their words, and are batched with others of about the same length."""
+    """Text classification. Examples are token ids of the texts, (T,), batched with texts of similar length.
+
+    Without pretrained weights, the embedding starts from PMI word vectors of the training texts, and a teacher model
+    may soften the training labels (knowledge distillation).
+    """
 
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__(card, recipe, data)
@@ -39,38 +43,40 @@ class TextClassification(Classification):
         if recipe.teacher:
             documents = [(self.words(text), self.codec.clean(text)) for text in data.train.inputs]
             labels = torch.tensor(data.train.targets)
-            print(f"  {card.name}: its teacher reads {len(documents)} texts", flush=True)
+            print(f"  {card.name}: teacher model predicts soft labels of {len(documents)} texts", flush=True)
             self.train_examples.targets = teacher.soft_targets(documents, labels, len(data.labels), recipe.teacher)
 
     def prepare(self) -> None:
-        if strange := set(self.recipe.augment) - {UNKNOWN}:
-            raise ValueError(f"no augmentation {', '.join(sorted(strange))} of texts; there is: {UNKNOWN}")
-        # No stop words: HIT's list (which holds 不如, 不成, 别, ...) lowered text_cnn's test accuracy by 0.6 points;
-        # without such negations it moved by less than the noise, 0.7 points.
+        if unsupported := set(self.recipe.augment) - {UNKNOWN}:
+            raise ValueError(f"no augmentation {', '.join(sorted(unsupported))} of texts; there is: {UNKNOWN}")
+        # No stop words: the HIT list contains negations (不如, 不成, 别, ...), and lowered text_cnn's test accuracy by
+        # 0.6 points. Without the negations, the list changed the accuracy by less than the noise, 0.7 points.
         self.arguments = {"num_classes": len(self.data.labels)}
         if self.recipe.pretrained is None:
             self.codec: Any = TextCodec.fit(self.data.train.inputs, stop_words=[], **self.card.input)
             self.arguments["vocabulary_size"] = len(self.codec.vocabulary)
         else:
-            known = pretrained.find(self.recipe.pretrained)
-            assert known.tokenizer is not None
-            self.codec = WordPieceCodec(known.tokenizer(), **self.card.input)
+            weights = pretrained.find(self.recipe.pretrained)
+            assert weights.tokenizer is not None
+            self.codec = WordPieceCodec(weights.tokenizer(), **self.card.input)
             self.arguments |= {"vocabulary_size": self.codec.size, "separator": self.codec.number("[SEP]")}
-            self.arguments |= known.arguments
-        self.words = cache(self.codec.words)  # cutting takes longer than all else here: once a text
+            self.arguments |= weights.arguments
+        self.words = cache(self.codec.words)  # word segmentation is the slowest step: do it once per text
 
     def encode(self, split: Split) -> Examples:
-        numbers = [self.codec.numbers(self.words(text)) for text in split.inputs]
-        return Examples(numbers, torch.tensor(split.targets))
+        ids = [self.codec.numbers(self.words(text)) for text in split.inputs]
+        return Examples(ids, torch.tensor(split.targets))
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """Return the batch, (N, T), in training with some words replaced by the unknown word: no prediction should
-        depend on one word.
+        """Return the batch of token ids, (N, T), padding included.
+
+        In training with the augmentation `unknown`, a random share of the words is replaced with the unknown word, so
+        that no prediction comes to depend on a single word.
         """
         if not (self.training and self.recipe.augment):
             return batch
-        hidden = torch.rand(batch.shape, device=batch.device) < HIDDEN
-        return batch.masked_fill(hidden & (batch != PAD), UNK)
+        replaced = torch.rand(batch.shape, device=batch.device) < REPLACED
+        return batch.masked_fill(replaced & (batch != PAD), UNK)
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
@@ -82,8 +88,8 @@ class TextClassification(Classification):
         self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         metrics, facts = super().report(truths, replies, plots)
-        found = baselines.accuracies(self.words, self.data)
+        accuracies = baselines.accuracies(self.words, self.data)
         if self.recipe.pretrained is not None:
-            found["frozen_features"] = baselines.frozen_feature_accuracy(self)
-            metrics["above_frozen"] = self.score(truths, replies)["accuracy"] - found["frozen_features"]
-        return metrics, {**facts, "baselines": found}
+            accuracies["frozen_features"] = baselines.frozen_feature_accuracy(self)
+            metrics["above_frozen"] = self.score(truths, replies)["accuracy"] - accuracies["frozen_features"]
+        return metrics, {**facts, "baselines": accuracies}
