@@ -1,4 +1,4 @@
-"""seq2seq: a recurrent encoder of the source, and a recurrent decoder with attention to it."""
+"""seq2seq: translation by a recurrent encoder of the source sentence, and a recurrent decoder with attention to it."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ class Additive(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
 
     def forward(self, states: Tensor, memory: Tensor) -> Tensor:
-        """(N, T, D), (N, S, D) -> (N, T, S)."""
+        """Score the encoder's states `memory` for each decoder state: (N, T, D), (N, S, D) -> (N, T, S)."""
         both = self.of_state(states)[:, :, None] + self.of_memory(memory)[:, None]  # (N, T, S, D)
         return self.score(both.tanh()).squeeze(3)
 
@@ -31,7 +31,7 @@ class DotProduct(nn.Module):
         self.of_memory = nn.Linear(width, width, bias=False)
 
     def forward(self, states: Tensor, memory: Tensor) -> Tensor:
-        """(N, T, D), (N, S, D) -> (N, T, S)."""
+        """Score the encoder's states `memory` for each decoder state: (N, T, D), (N, S, D) -> (N, T, S)."""
         return states @ self.of_memory(memory).transpose(1, 2)
 
 
@@ -39,7 +39,12 @@ ATTENTIONS = {"additive": Additive, "dot": DotProduct}
 
 
 class Seq2Seq(nn.Module):
-    """Two GRUs encode in either direction, one decodes, its state combined with the attended source (Luong et al.)."""
+    """Encoder-decoder network: a bidirectional GRU encodes the source, a GRU with attention decodes the target.
+
+    The logits come from the decoder's state combined with the attended source (Luong et al.). Sizes in comments: N
+    sentences, S source tokens, T target tokens, D = `width`, V = `vocabulary_size`. Two unidirectional GRUs take the
+    place of a bidirectional one, because they can be exported (see `reverse_words`).
+    """
 
     def __init__(
         self,
@@ -59,14 +64,20 @@ class Seq2Seq(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        """(N, T, 2): sources and targets, side by side -> (N, T, V): logits of the token after each of the target."""
+        """Return logits, (N, T, V), of the token that follows each target token (teacher forcing).
+
+        `pairs`, (N, T, 2), holds the ids of source tokens and of target tokens, both padded to length T.
+        """
         source, target = pairs.unbind(dim=2)
         mask, memory, state = self.begin(source)
         states, _ = self.decoder(self.dropout(self.embedding(target)), state.unsqueeze(0))
         return self.write(states, memory, mask)[0]
 
     def begin(self, source: Tensor) -> list[Tensor]:
-        """Encode sources (N, S): their mask, their states (N, S, D), and the decoder's first state (N, D)."""
+        """Encode source ids (N, S) and return the first state for `step`.
+
+        It is a list of the mask (N, S), the encoder's states (N, S, D), and the decoder's hidden state (N, D).
+        """
         mask = mask_of(source)
         words = self.dropout(self.embedding(source))
         ahead, _ = self.ahead(words)
@@ -75,14 +86,17 @@ class Seq2Seq(nn.Module):
         return [mask, memory, self.first(masked_mean(memory, mask)).tanh()]
 
     def step(self, tokens: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Decode one token: the last tokens (N,) -> logits of the next (N, V), the next state, and attention (N, S)."""
+        """Decode one token, from the last token ids (N,) and the state that `begin` or the last `step` returned.
+
+        Return the logits of the next token (N, V), the next state, and the attention weights (N, S).
+        """
         mask, memory, hidden = state
         states, after = self.decoder(self.embedding(tokens[:, None]), hidden.unsqueeze(0).contiguous())
         logits, weights = self.write(states, memory, mask)
         return logits[:, 0], [mask, memory, after[0]], weights[:, 0]
 
     def write(self, states: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits (N, T, V) of states (N, T, D), and their attention to the source (N, T, S)."""
+        """Return logits (N, T, V) of decoder states (N, T, D), and their attention weights (N, T, S)."""
         scores = self.attention(states, memory).masked_fill(~mask[:, None], float("-inf"))
         weights = scores.softmax(dim=2)
         mixed = self.mix(torch.cat([states, weights @ memory], dim=2)).tanh()

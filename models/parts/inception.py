@@ -1,11 +1,14 @@
-"""The inception block: one input at four scales in parallel (Szegedy et al., arXiv:1409.4842)."""
+"""Inception block of GoogLeNet: parallel convolutions of several kernel sizes (Szegedy et al., arXiv:1409.4842)."""
 
 import torch
 from torch import Tensor, nn
 
 
 def conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    """Return a convolution that keeps the size at stride 1, batch normalization and ReLU."""
+    """Return a convolution, batch normalization and ReLU: (N, in_channels, H, W) -> (N, channels, H, W) at stride 1.
+
+    `kernel_size` is odd.
+    """
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(channels),
@@ -14,9 +17,11 @@ def conv(in_channels: int, channels: int, kernel_size: int, stride: int = 1) -> 
 
 
 class Inception(nn.Module):
-    """Branches of 1x1, of 1x1 then 3x3, of 1x1 then 5x5, and of pooling then 1x1, concatenated by channel.
+    """Four parallel branches, concatenated by channel: (N, in_channels, H, W) -> (N, out_channels, H, W).
 
-    `by_3x3` and `by_5x5` are (channels after the 1x1 reduction, output channels).
+    The branches are a 1x1 convolution; 1x1 then 3x3; 1x1 then 5x5; and 3x3 max pooling then 1x1. `by_1x1` and `by_pool`
+    are output channels of their branch; `by_3x3` and `by_5x5` are pairs: channels after the 1x1 convolution, and output
+    channels.
     """
 
     def __init__(
