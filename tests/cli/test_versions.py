@@ -47,7 +47,7 @@ def test_registering_writes_the_desired_state_and_waits(settings, served, printe
         desired_state.VersionSpec(archive="cat-3.0.mar", workers=2),
     )
     assert served.polls == 2
-    assert printed.getvalue() == f"cat 3.0 answers at {settings.url}/predictions/cat/3.0\n"
+    assert printed.getvalue() == f"cat 3.0 is served at {settings.url}/predictions/cat/3.0\n"
     with pytest.raises(MarinaError, match=r"^cat 3\.0 is served already; to load it again, retire it first$"):
         versions.register("cat", "3.0")
     write_mar(settings, "cat", "4.0", signed=False)
@@ -80,7 +80,7 @@ def test_the_default_is_changed_only_to_what_is_ready(settings, served, printed)
     versions.set_default("cat", "2.0")
     assert desired_state.load(settings).models["cat"].default == "2.0"
     assert served.polls == 4
-    assert printed.getvalue() == f"{settings.url}/predictions/cat is answered by version 2.0\n"
+    assert printed.getvalue() == f"{settings.url}/predictions/cat is served by version 2.0\n"
 
 
 def test_retiring_waits_until_the_version_is_gone(settings, served, printed, monkeypatch):
@@ -95,7 +95,7 @@ def test_retiring_waits_until_the_version_is_gone(settings, served, printed, mon
     monkeypatch.setattr(bundle_client, "experiments_with", lambda *_: ["exp"])
     with pytest.raises(MarinaError) as refused:
         versions.retire("cat", "1.0")
-    assert str(refused.value) == "cat 1.0 answers requests of the experiment exp: `make ab-stop EXP=exp` first"
+    assert str(refused.value) == "cat 1.0 serves requests of the experiment exp: `make ab-stop EXP=exp` first"
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_mirror_is_compared_until_it_is_ended(bundle: Bundle):
 def test_what_an_experiment_needs_is_not_retired(bundle: Bundle):
     refused = bundle.run("retire", "beta", "1.0")
     assert refused.returncode == 1
-    assert "beta 1.0 answers requests of the experiment digits" in refused.stderr
+    assert "beta 1.0 serves requests of the experiment digits" in refused.stderr
     assert set(split(bundle).values()) == {A, B}
 
 
