@@ -1,24 +1,22 @@
-"""Names of the HTTP headers that the gateway, the experiments and the clients share.
+"""Names of the HTTP headers that Envoy, the experiments and the clients share, in lower case as Envoy compares them.
 
-Envoy compares header names in lower case. `serving/envoy/request.lua` removes the internal ones (`x-marina-*`) from
-what clients send, so that nobody can forge them; it spells them out itself, because Lua can't import this file. The
-handlers do so, too: they import nothing of `marina`, and set `PREDICTION`.
+Two places repeat names because they can't import this file: `marina/serving/envoy/request.lua`, which is Lua, and
+`handlers/response.py`, because archives contain the handlers without the package `marina`.
 """
 
-# Of requests and responses
-REQUEST_ID = "x-request-id"
+REQUEST_ID = "x-request-id"  # in requests and responses
 
-# Of requests: the variant that the client wants, past the split.
-# Of responses: the variant that responded, and why: "path", "header", "split", "fallback" or "mirror".
+# In a request: the variant to use, whatever the split of the experiment. In a response: the variant that responded.
 VARIANT = "x-variant"
-VARIANT_SOURCE = "x-variant-source"
+VARIANT_SOURCE = "x-variant-source"  # why that variant responded: "path", "header", "split", "fallback" or "mirror"
 
-# Of responses
+# In responses
 MODEL_VERSION = "x-model-version"
-PREDICTION = "x-prediction"  # a summary of the prediction as percent-encoded JSON, for the log of exposures
+PREDICTION = "x-prediction"  # summary of the prediction as percent-encoded JSON, for Envoy's log of exposures
 
-# Internal, from the public listener to the inner one and to the log of exposures
+# Internal, set by Envoy's public listener for its inner listener and for the log of exposures. `request.lua` removes
+# them from the requests of clients, so that no client can forge them.
 EXPERIMENT = "x-marina-experiment"
-ASSIGNED_VARIANT = "x-marina-variant"
-EXPERIMENT_KEY = "x-marina-key"  # the value of the experiment's key header
+ASSIGNED_VARIANT = "x-marina-variant"  # the variant that the split chose
+EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment assigns users, x-user-id for instance
 MIRROR = "x-marina-mirror"  # the variant that gets a copy of the request
