@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: Marina compared with its peers. An interrupted run is resumed."""
+"""`python -m benchmarks`: comparison of Marina with other serving stacks (peers). An interrupted run is resumed."""
 
 import os
 import sys
@@ -21,19 +21,29 @@ QUICK_STACKS = ("noop", "torchserve", "limit", "marina")
 
 
 def main(
-    only: Annotated[str, typer.Option("--stacks", help="names, with commas; default: all")] = "",
+    only: Annotated[str, typer.Option("--stacks", help="comma-separated names; default: all")] = "",
     workload: Annotated[str, typer.Option(help="W1 or W2; default: both")] = "",
-    repeats: Annotated[int, typer.Option(help="rounds; 0: five, or one if QUICK=1")] = 0,
-    seconds: Annotated[float, typer.Option(help="of each measurement; 0: five, or three if QUICK=1")] = 0,
-    pair: Annotated[str, typer.Option("--pairs", help="A,B: the ratio of A to B, in interleaved pairs")] = "",
-    number: Annotated[int, typer.Option("-n", help="pairs")] = 15,
-    connections: Annotated[str, typer.Option("-c", help="with --pairs: concurrency; 1,16 if A and B differ")] = "16",
-    served: Annotated[
-        str, typer.Option(help="a stack: its highest Poisson rate by the limit, in interleaved pairs")
+    repeats: Annotated[int, typer.Option(help="number of rounds; 0: five, or one if QUICK=1")] = 0,
+    seconds: Annotated[
+        float, typer.Option(help="duration of a measurement; 0: 5, or 3 if QUICK=1; 4 with --pairs, 8 with --served")
+    ] = 0,
+    pair: Annotated[
+        str, typer.Option("--pairs", help="A,B: measure only the ratio of A to B, in interleaved pairs")
     ] = "",
-    bound: Annotated[float, typer.Option(help="with --pairs: fail unless the interval's lower end meets it")] = 0,
+    number: Annotated[int, typer.Option("-n", help="number of pairs, with --pairs or --served")] = 15,
+    connections: Annotated[str, typer.Option("-c", help="with --pairs: connections; 1,16: 1 for A, 16 for B")] = "16",
+    served: Annotated[
+        str,
+        typer.Option(help="STACK: measure only its highest Poisson rate with p99 in bounds, as a share of the limit"),
+    ] = "",
+    bound: Annotated[
+        float, typer.Option(help="with --pairs: fail if the ratio's confidence interval begins below this")
+    ] = 0,
 ) -> None:
-    """Measure stacks one at a time, in rounds; write var/reports/bench/report.md, .json and plots."""
+    """Measure stacks one at a time, in rounds; write report.md, report.json and plots to var/reports/bench.
+
+    "limit" is the throughput of the same models without HTTP, one process per core; "noop" a server that does no work.
+    """
     facts = machine.facts()
     console.print(facts)
     if served:
@@ -44,10 +54,10 @@ def main(
         loads = [int(word) for word in connections.split(",")]
         _compare(pair.split(","), workload or "W1", (loads[0], loads[-1]), number, seconds or 4, bound)
         return
-    names = only.split(",") if only else list(QUICK_STACKS if QUICK else _all())
-    unknown = set(names) - set(_all())
+    names = only.split(",") if only else list(QUICK_STACKS if QUICK else _all_stacks())
+    unknown = set(names) - set(_all_stacks())
     if unknown:
-        sys.exit(f"no stack {', '.join(sorted(unknown))}; there are: {', '.join(_all())}")
+        sys.exit(f"no stack {', '.join(sorted(unknown))}; there are: {', '.join(_all_stacks())}")
     plan = Plan(
         stacks=names,
         workloads=(workload,) if workload else ("W1", "W2"),
@@ -64,12 +74,16 @@ def main(
     console.print(f"{REPORTS}/report.md, {time.monotonic() - start:.0f} s", highlight=False)
 
 
-def _all() -> list[str]:
-    """Return every stack of either workload, the limit and the no-op server included."""
+def _all_stacks() -> list[str]:
+    """Return the names of all stacks of both workloads, including the limit and the no-op server."""
     return list(dict.fromkeys([*limit.NAMES, *stacks.of("W1"), *stacks.of("W2")]))
 
 
 def _compare(names: list[str], workload: str, load: tuple[int, int], number: int, seconds: float, bound: float) -> None:
+    """Print the ratio of two stacks; exit with an error if its confidence interval begins below `bound`.
+
+    `load` is the number of connections to each.
+    """
     ours, theirs = names
     try:
         ratio = pairs.compare(ours, theirs, workload, load, number, seconds)
@@ -77,7 +91,7 @@ def _compare(names: list[str], workload: str, load: tuple[int, int], number: int
         sys.exit(str(exc))
     console.print(f"{workload} {ours} c{load[0]} / {theirs} c{load[1]}: {ratio.text('.3f')}, {ratio.count} pairs")
     if bound and ratio.low < bound:
-        sys.exit(f"the interval's lower end is below {bound:g}")
+        sys.exit(f"the confidence interval of the ratio begins at {ratio.low:.3f}, below the bound {bound:g}")
 
 
 if __name__ == "__main__":

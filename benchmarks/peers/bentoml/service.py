@@ -1,4 +1,4 @@
-"""BentoML's services around the tuned models. A batched endpoint takes and gives lists, even of one."""
+"""BentoML services of the two benchmark models. A batched endpoint takes and returns lists, even for one request."""
 
 import os
 from pathlib import Path
@@ -16,13 +16,13 @@ SERVICE = {
 
 
 def batched(workload: str) -> dict[str, Any]:
-    """The options of a batched endpoint."""
+    """Return the arguments of `bentoml.api` for a batched endpoint."""
     return {"batchable": True, "max_batch_size": BATCH[workload], "max_latency_ms": 1000}
 
 
 @bentoml.service(name="w1", **SERVICE)
 class W1:
-    """JPEGs as parts of a form."""
+    """Image classification; each request sends a JPEG as a part of a multipart form."""
 
     def __init__(self) -> None:
         self.model: Any = tuned("W1")
@@ -34,7 +34,7 @@ class W1:
 
 @bentoml.service(name="w2", **SERVICE)
 class W2:
-    """Rows of numbers."""
+    """Tabular regression; each request sends a row of numbers as JSON."""
 
     def __init__(self) -> None:
         self.model: Any = tuned("W2")
