@@ -11,7 +11,7 @@ from marina.experiments.database import Exposure
 from marina.experiments.manager import StateCache
 from marina.settings import Settings
 from tests.experiments.log_lines import NOW
-from tests.experiments.rows import put, request, state
+from tests.experiments.rows import exposure_row, insert_rows, state
 
 GUARD = {"guard": {"errors": 0.01, "latency": 1.25}}
 RAMP = {**GUARD, "ramp": {"steps": [5, 25, 100], "seconds": 300, "requests": 100}}
@@ -63,8 +63,8 @@ class LoopHarness:
 
 
 def requests(engine, variant: str, count: int, at: float = 100, **fields) -> None:
-    put(
+    insert_rows(
         engine,
         Exposure,
-        *(request(f"{variant}-{at}-{number}-{fields}", variant, at, **fields) for number in range(count)),
+        *(exposure_row(f"{variant}-{at}-{number}-{fields}", variant, at, **fields) for number in range(count)),
     )

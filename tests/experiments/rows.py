@@ -1,4 +1,7 @@
-"""Database rows with known figures, and the history that they belong to. Times are in seconds after NOW."""
+"""Builders of database rows, states and histories of an experiment `e`, for tests of reports and statistics.
+
+Times are in seconds after NOW.
+"""
 
 import json
 
@@ -10,18 +13,25 @@ from marina.experiments.spec import Experiment
 from marina.experiments.split import new_split
 from tests.experiments.log_lines import NOW
 
-A, B, C = "a@1.0", "b@1.0", "c@1.0"
+A, B, C = "a@1.0", "b@1.0", "c@1.0"  # variants
 
 
 def state(**weights: float) -> State:
-    """Return the state with these weights in percent by model, each in version 1.0; the first is the control."""
+    """Return the state of an experiment with these weights in percent by model (version 1.0); the first is control.
+
+    >>> state(a=90, b=10).experiment.control
+    'a@1.0'
+    """
     variants = [{"model": name, "version": "1.0", "weight": weight} for name, weight in weights.items()]
     experiment = Experiment(name="e", variants=variants, control=f"{next(iter(weights))}@1.0")
     return State(experiment=experiment, split=new_split(experiment.weights))
 
 
 def history(*steps: tuple[float, str, State]) -> list[Change]:
-    """Return changes, newest first, from steps in order of time: time, kind, and the state after it."""
+    """Return the changes of an experiment, newest first.
+
+    Each step is the time of a change, its kind ("create", "weights", ...), and the state after it; oldest first.
+    """
     common = {"experiment": "e", "who": "me", "why": "to see", "restored": None}
     changes = [
         Change(id=number, after=number - 1, at=NOW + at, what=what, state=after, **common)
@@ -30,27 +40,33 @@ def history(*steps: tuple[float, str, State]) -> list[Change]:
     return changes[::-1]
 
 
-def put(engine, table, *rows: dict) -> None:
+def insert_rows(engine, table, *rows: dict) -> None:
+    """Insert rows into a table, which is a class such as Exposure."""
     with write_session(engine) as session:
         insert_new(session, table, list(rows))
 
 
-def request(name: str, assigned: str, at: float = 100, **fields) -> dict:
-    """A successful response of the variant, in 25 ms."""
-    common = {"request_id": name, "experiment": "e", "at": NOW + at, "unit": name, "assigned": assigned}
+def exposure_row(request_id: str, assigned: str, at: float = 100, **fields) -> dict:
+    """Return a row of Exposure: a request that the assigned variant served successfully, in 25 ms.
+
+    `fields` replace columns, for instance `status=500`. Each request is from another user.
+    """
+    common = {"request_id": request_id, "experiment": "e", "at": NOW + at, "unit": request_id, "assigned": assigned}
     response = {"variant": assigned, "source": "split", "status": 200, "seconds": 0.025, "prediction": None}
     return {**common, **response, **fields}
 
 
-def rewarded(engine, variant: str, rewards: list[float]) -> None:
-    """Insert a user for each reward."""
-    put(engine, Exposure, *(request(f"{variant}{number}", variant) for number in range(len(rewards))))
+def insert_rewarded_users(engine, variant: str, rewards: list[float]) -> None:
+    """Insert a request of a new user to the variant for each reward, and accepted feedback with that reward."""
+    insert_rows(engine, Exposure, *(exposure_row(f"{variant}{number}", variant) for number in range(len(rewards))))
     rows = ({"request_id": f"{variant}{number}", "reward": reward} for number, reward in enumerate(rewards))
-    put(engine, Feedback, *({**row, "received": NOW + 200, "label": None, "status": "accepted"} for row in rows))
+    insert_rows(
+        engine, Feedback, *({**row, "received": NOW + 200, "label": None, "status": "accepted"} for row in rows)
+    )
 
 
 def summary(engine, *steps: tuple[float, str, State]) -> Summary:
-    """Return the summary 1000 seconds after NOW; check that it is valid JSON."""
+    """Return the summary of the experiment at NOW + 1000; check that it survives a round trip through JSON."""
     changes = history(*steps)
     result = summarize(engine, changes[0].state, changes, NOW + 1000)
     assert Summary.model_validate(json.loads(json.dumps(result.model_dump(mode="json"), allow_nan=False))) == result

@@ -11,7 +11,7 @@ from marina.experiments import control_loop, history, queries
 from marina.experiments.guardrail import RecentRequests
 from tests.experiments.log_lines import NOW
 from tests.experiments.loop_harness import BANDIT, GUARD, RAMP, requests
-from tests.experiments.rows import A, B, C, rewarded
+from tests.experiments.rows import A, B, C, insert_rewarded_users
 
 
 def test_the_weight_of_a_worse_variant_is_set_to_0(harness, caplog):
@@ -135,8 +135,8 @@ def test_a_violation_stops_the_ramp(harness):
 
 def test_a_bandit_moves_weight_to_the_best_variant(harness):
     harness.start(more=BANDIT, a=50, b=50)
-    rewarded(harness.engine, A, [0.0, 1.0] * 100)
-    rewarded(harness.engine, B, [1.0] * 200)
+    insert_rewarded_users(harness.engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(harness.engine, B, [1.0] * 200)
     harness.now = 299
     assert harness.run_passes() == []
     harness.now = 300
@@ -147,8 +147,8 @@ def test_a_bandit_moves_weight_to_the_best_variant(harness):
 def test_a_bandit_counts_rewards_since_the_creation(harness):
     harness.now = 90
     harness.start(more=BANDIT, a=50, b=50)
-    rewarded(harness.engine, B, [0.0, 1.0] * 100)  # at 100
-    rewarded(harness.engine, A, [1 / 3] * 200)
+    insert_rewarded_users(harness.engine, B, [0.0, 1.0] * 100)  # at 100
+    insert_rewarded_users(harness.engine, A, [1 / 3] * 200)
     harness.now = 150
     harness.start(what="weights", more=BANDIT, a=90, b=10)
     harness.now = 449
@@ -174,7 +174,7 @@ def test_a_bandit_ignores_small_changes(harness, weight, moves):
 
 def test_an_arm_without_rewards_is_not_named(harness):
     harness.start(more=BANDIT, a=5, b=90, c=5)
-    rewarded(harness.engine, A, [0.0, 1.0] * 10)
+    insert_rewarded_users(harness.engine, A, [0.0, 1.0] * 10)
     harness.now = 300
     assert [order[3] for order in harness.run_passes()] == [f"mean reward: {A} 0.5 of 20"]
 

@@ -8,7 +8,7 @@ from marina.experiments import control_loop, feedback, log_ingest
 from marina.experiments.database import Exposure, Feedback
 from marina.serving.envoy.bootstrap import exposures_file
 from tests.experiments.log_lines import NOW, add, ids, line
-from tests.experiments.rows import A, put, request
+from tests.experiments.rows import A, exposure_row, insert_rows
 
 
 def test_the_whole_log_is_read_and_feedback_resolved(harness, monkeypatch):
@@ -41,7 +41,12 @@ def test_rows_older_than_90_days_are_deleted_once_an_hour(harness, monkeypatch):
 
 
 def test_deleted_rows_are_no_longer_in_the_database(harness):
-    put(harness.engine, Exposure, request("old", A, at=-90 * 86_400 - 1), request("new", A, at=-90 * 86_400 + 1))
+    insert_rows(
+        harness.engine,
+        Exposure,
+        exposure_row("old", A, at=-90 * 86_400 - 1),
+        exposure_row("new", A, at=-90 * 86_400 + 1),
+    )
     harness.run_passes()
     assert ids(harness.engine) == ["new"]
     assert ids(harness.engine, Feedback) == []

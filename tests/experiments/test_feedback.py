@@ -16,7 +16,7 @@ from marina.experiments.feedback import (
     reward_of,
 )
 from tests.experiments.log_lines import NOW, line
-from tests.experiments.rows import A, put, request
+from tests.experiments.rows import A, exposure_row, insert_rows
 
 
 def test_a_reward_counts_once(engine, log):
@@ -132,14 +132,14 @@ def test_an_error_may_be_as_large_as_a_reward():
 
 
 def test_a_refused_value_is_not_stored_and_another_can_be_given(database):
-    put(database, Exposure, request("a", A))
+    insert_rows(database, Exposure, exposure_row("a", A))
     assert record(database, "a", None, "7", NOW) == FeedbackResult("a", "refused", None, "7")
     assert find(database, "a") == FeedbackResult("a", "unknown")
     assert record(database, "a", 0.5, None, NOW + 1) == FeedbackResult("a", "accepted", 0.5)
 
 
 def test_late_feedback_is_returned_as_it_was_sent(database):
-    put(database, Exposure, request("a", A, at=-FEEDBACK_SECONDS - 1))
+    insert_rows(database, Exposure, exposure_row("a", A, at=-FEEDBACK_SECONDS - 1))
     assert record(database, "a", 0.5, None, NOW) == FeedbackResult("a", "late", 0.5)
     assert record(database, "a", None, "7", NOW) == FeedbackResult("a", "late", None, "7")
 
@@ -147,11 +147,11 @@ def test_late_feedback_is_returned_as_it_was_sent(database):
 def test_pending_feedback_is_dated_by_its_arrival(database):
     """The time when the log was read does not matter."""
     record(database, "a", 1.0, None, NOW)
-    put(database, Exposure, request("a", A, at=-FEEDBACK_SECONDS))
+    insert_rows(database, Exposure, exposure_row("a", A, at=-FEEDBACK_SECONDS))
     resolve_pending(database, NOW + FEEDBACK_SECONDS)
     assert find(database, "a") == FeedbackResult("a", "accepted", 1.0)
     record(database, "b", 1.0, None, NOW)
-    put(database, Exposure, request("b", A, at=-FEEDBACK_SECONDS - 1))
+    insert_rows(database, Exposure, exposure_row("b", A, at=-FEEDBACK_SECONDS - 1))
     resolve_pending(database, NOW)
     assert find(database, "b").status == "late"
 
@@ -165,7 +165,7 @@ def test_pending_feedback_becomes_unknown_after_the_last_second(database):
 
 
 def test_resolved_feedback_does_not_change(database):
-    put(database, Exposure, request("a", A, prediction={"label": "7"}))
+    insert_rows(database, Exposure, exposure_row("a", A, prediction={"label": "7"}))
     record(database, "a", None, "7", NOW)
     resolve_pending(database, NOW + 2 * FEEDBACK_SECONDS)
     assert find(database, "a") == FeedbackResult("a", "accepted", 1.0, "7")

@@ -8,7 +8,7 @@ from marina.experiments.history import creation, last_split_change
 from marina.experiments.log_ingest import unit_id
 from marina.experiments.queries import SETTLING_SECONDS, new_units
 from tests.experiments.log_lines import NOW, ids, line
-from tests.experiments.rows import A, B, history, put, request, state
+from tests.experiments.rows import A, B, exposure_row, history, insert_rows, state
 
 
 def test_requests_by_assigned_variant(engine, log):
@@ -55,8 +55,13 @@ def test_a_copy_is_paired_with_its_live_request(engine, log):
 
 def test_successful_and_failed_requests(database):
     statuses = (0, 199, 200, 299, 300, 404, 499, 500, 599)
-    put(database, Exposure, *(request(f"{status:03}", A, at=status, status=status) for status in statuses))
-    put(database, Exposure, request("unknown", B, at=1, seconds=None), request("later", B, at=0, source="fallback"))
+    insert_rows(database, Exposure, *(exposure_row(f"{status:03}", A, at=status, status=status) for status in statuses))
+    insert_rows(
+        database,
+        Exposure,
+        exposure_row("unknown", B, at=1, seconds=None),
+        exposure_row("later", B, at=0, source="fallback"),
+    )
     result = queries.requests(database, "e", NOW)
     assert result[A].at.tolist() == [NOW + status for status in statuses]
     good = [status for status, known in zip(statuses, ~np.isnan(result[A].seconds), strict=True) if known]
@@ -69,10 +74,12 @@ def test_successful_and_failed_requests(database):
 
 
 def test_rewards_come_in_the_order_of_the_first_exposures(database):
-    put(database, Exposure, *(request(name, A, at=at, unit=name) for name, at in (("z", 1), ("b", 2), ("a", 2))))
-    put(database, Exposure, request("y", B, at=0, unit="z"), request("x", B, at=-1, unit="b"))
+    insert_rows(
+        database, Exposure, *(exposure_row(name, A, at=at, unit=name) for name, at in (("z", 1), ("b", 2), ("a", 2)))
+    )
+    insert_rows(database, Exposure, exposure_row("y", B, at=0, unit="z"), exposure_row("x", B, at=-1, unit="b"))
     rows = [{"request_id": name, "received": NOW, "label": None, "status": "accepted"} for name in "zbayx"]
-    put(database, Feedback, *({**row, "reward": float(number)} for number, row in enumerate(rows)))
+    insert_rows(database, Feedback, *({**row, "reward": float(number)} for number, row in enumerate(rows)))
     assert [(it.unit, it.variant, it.at - NOW, it.reward) for it in queries.rewards(database, "e", NOW)] == [
         ("z", B, 0, 3),
         ("z", A, 1, 0),
@@ -83,20 +90,20 @@ def test_rewards_come_in_the_order_of_the_first_exposures(database):
 
 
 def test_shares_are_by_variant_since_a_time(database):
-    put(database, Exposure, *(request(f"{number}", B, at=number, unit="u") for number in range(-1, 3)))
-    put(database, Exposure, request("a", A), request("f", A, experiment="f"))
+    insert_rows(database, Exposure, *(exposure_row(f"{number}", B, at=number, unit="u") for number in range(-1, 3)))
+    insert_rows(database, Exposure, exposure_row("a", A), exposure_row("f", A, experiment="f"))
     assert list(queries.shares(database, "e", NOW).items()) == [(A, (1, 1)), (B, (3, 1))]
 
 
 def test_pairs_are_in_the_order_of_time_and_of_one_experiment(database):
     rows = [
-        request(name, A, at=at, experiment=of)
+        exposure_row(name, A, at=at, experiment=of)
         for name, at, of in (("b", 2, "e"), ("a", 3, "e"), ("f", 2, "f"), ("o", -1, "e"))
     ]
-    put(database, Exposure, *rows)
+    insert_rows(database, Exposure, *rows)
     copy = {"experiment": "e", "variant": B, "at": NOW, "status": 500, "seconds": 0.5, "prediction": None}
-    put(database, MirroredRequest, *({**copy, "request_id": name} for name in "bafo"))
-    put(database, MirroredRequest, {**copy, "request_id": "alone"})
+    insert_rows(database, MirroredRequest, *({**copy, "request_id": name} for name in "bafo"))
+    insert_rows(database, MirroredRequest, {**copy, "request_id": "alone"})
     pairs = queries.mirror_pairs(database, "e", NOW)
     assert [(it.request_id, it.at - NOW, it.seconds, it.mirror_seconds) for it in pairs] == [
         ("b", 2, 0.025, 0.5),
@@ -105,20 +112,20 @@ def test_pairs_are_in_the_order_of_time_and_of_one_experiment(database):
 
 
 def test_new_units_are_counted_by_their_first_variant_once_the_split_has_settled(database):
-    put(
+    insert_rows(
         database,
         Exposure,
-        request("1", A, at=50 + SETTLING_SECONDS, unit="u"),
-        request("2", A, at=50 + SETTLING_SECONDS, unit="v"),
+        exposure_row("1", A, at=50 + SETTLING_SECONDS, unit="u"),
+        exposure_row("2", A, at=50 + SETTLING_SECONDS, unit="v"),
     )
-    put(
+    insert_rows(
         database,
         Exposure,
-        request("3", B, at=49 + SETTLING_SECONDS, unit="early"),
-        request("4", B, at=200, unit="early"),
+        exposure_row("3", B, at=49 + SETTLING_SECONDS, unit="early"),
+        exposure_row("4", B, at=200, unit="early"),
     )
-    put(database, Exposure, request("5", B, at=-1, unit="w"), request("6", B, at=200, unit="w"))
-    put(database, Exposure, request("7", B, at=200, unit="x", experiment="f"))
+    insert_rows(database, Exposure, exposure_row("5", B, at=-1, unit="w"), exposure_row("6", B, at=200, unit="w"))
+    insert_rows(database, Exposure, exposure_row("7", B, at=200, unit="x", experiment="f"))
     assert new_units(database, "e", NOW, NOW + 50) == {A: 2, B: 1}
     assert new_units(database, "e", NOW, NOW + 400) == {}
 

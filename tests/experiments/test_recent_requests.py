@@ -4,7 +4,7 @@ from marina.experiments import guardrail
 from marina.experiments.database import Exposure
 from marina.experiments.guardrail import MAX_REQUEST_SECONDS, WINDOW_SECONDS, RecentRequests, request_stats
 from tests.experiments.log_lines import NOW
-from tests.experiments.rows import A, B, put, request
+from tests.experiments.rows import A, B, exposure_row, insert_rows
 
 
 def counted(requests) -> dict[str, tuple[int, int, int]]:
@@ -15,17 +15,23 @@ def counted(requests) -> dict[str, tuple[int, int, int]]:
 
 def test_polls_add_up_and_late_lines_are_counted(engine):
     poll = RecentRequests(engine, "e", NOW).poll
-    put(engine, Exposure, request("before", A, at=-1), request("1", A, at=1), request("2", B, at=2, status=500))
-    assert counted(poll(NOW + 5)) == {A: (1, 0, 1), B: (1, 1, 0)}
-    assert counted(poll(NOW + 5)) == {A: (1, 0, 1), B: (1, 1, 0)}
-    put(engine, Exposure, request("3", B, at=4))  # began before the last poll, and ended after it
-    assert counted(poll(NOW + 10)) == {A: (1, 0, 1), B: (2, 1, 1)}
-    later = MAX_REQUEST_SECONDS + 100
-    put(
+    insert_rows(
         engine,
         Exposure,
-        request("4", B, at=later, source="fallback", variant=A),
-        request("other", A, 5, experiment="f"),
+        exposure_row("before", A, at=-1),
+        exposure_row("1", A, at=1),
+        exposure_row("2", B, at=2, status=500),
+    )
+    assert counted(poll(NOW + 5)) == {A: (1, 0, 1), B: (1, 1, 0)}
+    assert counted(poll(NOW + 5)) == {A: (1, 0, 1), B: (1, 1, 0)}
+    insert_rows(engine, Exposure, exposure_row("3", B, at=4))  # began before the last poll, and ended after it
+    assert counted(poll(NOW + 10)) == {A: (1, 0, 1), B: (2, 1, 1)}
+    later = MAX_REQUEST_SECONDS + 100
+    insert_rows(
+        engine,
+        Exposure,
+        exposure_row("4", B, at=later, source="fallback", variant=A),
+        exposure_row("other", A, 5, experiment="f"),
     )
     assert counted(poll(NOW + later)) == {A: (1, 0, 1), B: (3, 2, 1)}
     assert counted(poll(NOW + later + MAX_REQUEST_SECONDS + 1)) == {A: (1, 0, 1), B: (3, 2, 1)}
@@ -47,27 +53,33 @@ def test_settled_requests_are_not_read_again(engine, monkeypatch):
 
 def test_counting_starts_again_after_an_hour(engine):
     it = RecentRequests(engine, "e", NOW)
-    put(engine, Exposure, request("1", A, at=1, status=500))
+    insert_rows(engine, Exposure, exposure_row("1", A, at=1, status=500))
     assert counted(it.poll(NOW + 2)) == {A: (1, 1, 0)}
     assert counted(it.poll(NOW + WINDOW_SECONDS + 1)) == {}
-    put(engine, Exposure, request("2", A, at=WINDOW_SECONDS + 2))
+    insert_rows(engine, Exposure, exposure_row("2", A, at=WINDOW_SECONDS + 2))
     assert counted(it.poll(NOW + WINDOW_SECONDS + 3)) == {A: (1, 0, 1)}
     assert request_stats(None).requests == 0
 
 
 def test_the_window_ends_after_its_last_second(database):
     it = RecentRequests(database, "e", NOW)
-    put(database, Exposure, request("1", A, at=1), request("2", A, at=0.5))
+    insert_rows(database, Exposure, exposure_row("1", A, at=1), exposure_row("2", A, at=0.5))
     assert counted(it.poll(NOW + WINDOW_SECONDS)) == {A: (2, 0, 2)}
     assert counted(it.poll(NOW + WINDOW_SECONDS + 1)) == {}
-    put(database, Exposure, request("3", A, at=WINDOW_SECONDS + 1))
+    insert_rows(database, Exposure, exposure_row("3", A, at=WINDOW_SECONDS + 1))
     assert counted(it.poll(NOW + 2 * WINDOW_SECONDS + 1)) == {A: (1, 0, 1)}
     assert (MAX_REQUEST_SECONDS, WINDOW_SECONDS) == (60, 3600)
 
 
 def test_requests_at_the_horizon_are_counted_once(database):
     it = RecentRequests(database, "e", NOW)
-    put(database, Exposure, request("1", A, at=40), request("2", A, at=39), request("3", A, at=41, seconds=None))
+    insert_rows(
+        database,
+        Exposure,
+        exposure_row("1", A, at=40),
+        exposure_row("2", A, at=39),
+        exposure_row("3", A, at=41, seconds=None),
+    )
     for now in (100, 100, 200):
         assert counted(it.poll(NOW + now)) == {A: (3, 0, 2)}
     assert it.poll(NOW + 200)[A].at.tolist() == [NOW + 39, NOW + 40, NOW + 41]

@@ -9,13 +9,13 @@ from marina.experiments.database import Exposure
 from marina.experiments.report.cli_table import table
 from marina.experiments.report.formatting import Outcome
 from tests.experiments.log_lines import NOW
-from tests.experiments.rows import A, B, put, request, rewarded, state, summary
+from tests.experiments.rows import A, B, exposure_row, insert_rewarded_users, insert_rows, state, summary
 
 
 def test_text_of_users_is_not_parsed_as_markup(engine):
-    rewarded(engine, A, [0.0, 1.0] * 100)
-    rewarded(engine, B, [0.75, 1.25] * 100)
-    put(engine, Exposure, *(request(f"bad{number}", B, status=500) for number in range(50)))
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [0.75, 1.25] * 100)
+    insert_rows(engine, Exposure, *(exposure_row(f"bad{number}", B, status=500) for number in range(50)))
     one = summary(engine, (0, "create", state(a=50, b=50)))
     two = one.model_copy(update={"experiment": "f", "running": False})
     change = one.last_change.model_copy(update={"who": "[red]", "why": "[bold]x[/bold] [/nonsense]"})
@@ -30,9 +30,9 @@ def test_text_of_users_is_not_parsed_as_markup(engine):
 
 
 def test_a_row_for_each_variant_and_the_last_change_of_each_experiment(database):
-    rewarded(database, A, [0.0, 1.0] * 100)
-    rewarded(database, B, [0.75, 1.25] * 100)
-    put(database, Exposure, *(request(f"bad{number}", B, status=500) for number in range(1200)))
+    insert_rewarded_users(database, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(database, B, [0.75, 1.25] * 100)
+    insert_rows(database, Exposure, *(exposure_row(f"bad{number}", B, status=500) for number in range(1200)))
     one = summary(database, (0, "create", state(a=50, b=50)))
     worse = one.variants[1].comparison.model_copy(update={"outcome": Outcome.WORSE})
     with_fields = (one.variants[0], one.variants[1].model_copy(update={"comparison": worse}))

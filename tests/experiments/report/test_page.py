@@ -16,7 +16,7 @@ from marina.experiments.report.summary import summarize
 from marina.experiments.spec import Bandit, Experiment, Guard, Mirror, Ramp, Variant
 from marina.settings import ROOT
 from tests.experiments.log_lines import NOW
-from tests.experiments.rows import A, B, history, put, request, rewarded, state
+from tests.experiments.rows import A, B, exposure_row, history, insert_rewarded_users, insert_rows, state
 from tests.serve.guide import blocks
 
 CREATED = (0, "create", state(a=50, b=50))
@@ -42,10 +42,10 @@ def images(text: str) -> list[bytes]:
 
 
 def test_the_page_has_verdict_figures_and_plots_and_loads_nothing(engine, tmp_path):
-    rewarded(engine, A, [0.0, 1.0] * 100)
-    rewarded(engine, B, [0.75, 1.25] * 100)
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [0.75, 1.25] * 100)
     copy = {"request_id": f"{A}0", "experiment": "e", "at": NOW, "variant": "mirrored@3.0", "status": 200}
-    put(engine, MirroredRequest, {**copy, "seconds": 0.0625, "prediction": None})
+    insert_rows(engine, MirroredRequest, {**copy, "seconds": 0.0625, "prediction": None})
     text = written(engine, tmp_path, history(CREATED, (500, "stop", CREATED[2].model_copy(update={"running": False}))))
     verdict = re.search(r'<p class="verdict better">(.*)</p>', text)[1]
     assert verdict.startswith("b@1.0 is better than a@1.0 by 0.50 ± 0.")
@@ -73,9 +73,11 @@ def test_a_page_without_any_data(engine, tmp_path):
 
 
 def test_a_page_with_nothing_but_failures_and_equal_rewards(engine, tmp_path):
-    rewarded(engine, A, [1.0] * 50)
-    rewarded(engine, B, [1.0] * 50)
-    put(engine, Exposure, *(request(f"bad{number}", B, at=600, status=500, seconds=None) for number in range(9)))
+    insert_rewarded_users(engine, A, [1.0] * 50)
+    insert_rewarded_users(engine, B, [1.0] * 50)
+    insert_rows(
+        engine, Exposure, *(exposure_row(f"bad{number}", B, at=600, status=500, seconds=None) for number in range(9))
+    )
     text = written(engine, tmp_path, history(CREATED, (500, "weights", state(a=90, b=10))))
     assert "not yet: all rewards are 1" in text
     assert "9 (100 %)" in text
@@ -85,7 +87,7 @@ def test_a_page_with_nothing_but_failures_and_equal_rewards(engine, tmp_path):
 def test_a_page_of_many_variants_warns_of_a_mismatch(engine, tmp_path):
     names = [f"m{number}" for number in range(8)]
     for name in names:
-        rewarded(engine, f"{name}@1.0", [0.0, 1.0] * 40)
+        insert_rewarded_users(engine, f"{name}@1.0", [0.0, 1.0] * 40)
     weights = dict(zip(names, (93, *[1] * 7), strict=True))
     text = written(engine, tmp_path, history((0, "create", state(**weights))))
     assert len(re.findall(r'<p class="verdict undecided"><b>m[1-7]@1.0</b>: not yet', text)) == 7
@@ -95,10 +97,10 @@ def test_a_page_of_many_variants_warns_of_a_mismatch(engine, tmp_path):
 
 
 def test_the_reward_over_time_ends_at_the_summary_s_value(engine):
-    rewarded(engine, A, [0.0, 1.0] * 40)
-    rewarded(engine, B, [0.25, 1.0] * 40)
-    late = [request(f"late{number}", A, at=300) for number in range(5)]
-    put(engine, Exposure, *late)
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 40)
+    insert_rewarded_users(engine, B, [0.25, 1.0] * 40)
+    late = [exposure_row(f"late{number}", A, at=300) for number in range(5)]
+    insert_rows(engine, Exposure, *late)
     changes = history(CREATED)
     result = queries.rewards(engine, "e", NOW)
     moments = np.array([NOW + 99, NOW + 100, NOW + 1000])
@@ -146,10 +148,10 @@ def shown(database):
 
 def test_each_plot_is_given_its_data(database, shown, monkeypatch):
     monkeypatch.setattr(page, "_draw", lambda plot, *arguments: (plot, *arguments))
-    rewarded(database, A, [0.0, 1.0] * 20)
-    rewarded(database, B, [0.5, 1.0] * 20)
+    insert_rewarded_users(database, A, [0.0, 1.0] * 20)
+    insert_rewarded_users(database, B, [0.5, 1.0] * 20)
     moved = (300, "weights", state(a=90, b=10))
-    put(database, Exposure, *(request(f"late{number}", B, at=400) for number in range(3)))
+    insert_rows(database, Exposure, *(exposure_row(f"late{number}", B, at=400) for number in range(3)))
     changes, experiment = history(CREATED, moved), moved[2].experiment
     result = shown(CREATED, moved)
     requests, units = queries.requests(database, "e", NOW), queries.rewards(database, "e", NOW)
@@ -166,7 +168,7 @@ def test_each_plot_is_given_its_data(database, shown, monkeypatch):
 
 def test_a_span_is_at_least_a_second(database, shown, monkeypatch):
     monkeypatch.setattr(page, "_draw", lambda plot, *arguments: arguments[-1])
-    put(database, Exposure, request("1", A, at=1))
+    insert_rows(database, Exposure, exposure_row("1", A, at=1))
     stopped = CREATED[2].model_copy(update={"running": False})
     assert shown(CREATED, (0.25, "stop", stopped))["shares"] == (NOW, NOW + 1)
 

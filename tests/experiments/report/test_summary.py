@@ -5,15 +5,21 @@ from marina.experiments.queries import SETTLING_SECONDS
 from marina.experiments.report.formatting import Outcome
 from marina.experiments.report.summary import quantiles
 from tests.experiments.log_lines import NOW
-from tests.experiments.rows import A, B, C, put, request, rewarded, state, summary
+from tests.experiments.rows import A, B, C, exposure_row, insert_rewarded_users, insert_rows, state, summary
 
 
 def test_requests_count_since_the_split_last_changed(engine):
-    put(engine, Exposure, request("old", B, at=10, status=500), request("slow", A, at=60, seconds=0.5))
-    put(engine, Exposure, *(request(f"a{number}", A, unit="u", seconds=number / 100) for number in range(1, 6)))
-    put(engine, Exposure, request("b1", B, status=503), request("b2", B, status=404), request("b3", B))
-    put(engine, Exposure, request("b4", B, variant=A, source="fallback", seconds=2))
-    put(engine, Exposure, request("x", C, experiment="other"))
+    insert_rows(
+        engine, Exposure, exposure_row("old", B, at=10, status=500), exposure_row("slow", A, at=60, seconds=0.5)
+    )
+    insert_rows(
+        engine, Exposure, *(exposure_row(f"a{number}", A, unit="u", seconds=number / 100) for number in range(1, 6))
+    )
+    insert_rows(
+        engine, Exposure, exposure_row("b1", B, status=503), exposure_row("b2", B, status=404), exposure_row("b3", B)
+    )
+    insert_rows(engine, Exposure, exposure_row("b4", B, variant=A, source="fallback", seconds=2))
+    insert_rows(engine, Exposure, exposure_row("x", C, experiment="other"))
     result = summary(
         engine,
         (0, "create", state(a=90, b=10)),
@@ -30,8 +36,8 @@ def test_requests_count_since_the_split_last_changed(engine):
 
 
 def test_rewards_count_since_the_experiment_was_last_created(engine):
-    rewarded(engine, A, [1.0, 0.0])
-    rewarded(engine, B, [1.0])
+    insert_rewarded_users(engine, A, [1.0, 0.0])
+    insert_rewarded_users(engine, B, [1.0])
     steps = [(0, "create", state(a=50, b=50)), (150, "weights", state(a=90, b=10))]
     assert [it.rewarded for it in summary(engine, *steps).variants] == [2, 1]
     assert [it.reward.estimate for it in summary(engine, *steps).variants] == [0.5, 1]
@@ -41,9 +47,9 @@ def test_rewards_count_since_the_experiment_was_last_created(engine):
 
 
 def test_the_verdict_on_each_treatment(engine):
-    rewarded(engine, A, [0.0, 1.0] * 100)
-    rewarded(engine, B, [0.75, 1.25] * 100)
-    rewarded(engine, C, [0.5])
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [0.75, 1.25] * 100)
+    insert_rewarded_users(engine, C, [0.5])
     a, b, c = summary(engine, (0, "create", state(a=40, b=40, c=20))).variants
     assert (a.reward.estimate, a.rewarded) == (0.5, 200)
     assert a.reward.low < 0.5 < a.reward.high
@@ -57,8 +63,8 @@ def test_the_verdict_on_each_treatment(engine):
 
 
 def test_treatments_share_the_five_per_cent(engine):
-    rewarded(engine, A, [0.0, 1.0] * 100)
-    rewarded(engine, B, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [0.0, 1.0] * 100)
     widths = []
     for weights in ({"a": 50, "b": 50}, {"a": 40, "b": 40, "c": 20}):
         bounds = summary(engine, (0, "create", state(**weights))).variants[1].comparison.difference
@@ -67,26 +73,28 @@ def test_treatments_share_the_five_per_cent(engine):
 
 
 def test_the_sample_ratio_is_of_new_units_once_the_split_has_settled(engine):
-    rewarded(engine, A, [0.0, 1.0] * 50)
-    rewarded(engine, B, [0.0, 1.0] * 50)
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 50)
+    insert_rewarded_users(engine, B, [0.0, 1.0] * 50)
     created = (0, "create", state(a=90, b=10))
     wrong = summary(engine, created)
     assert wrong.sample_ratio < 1e-10
     assert "Not to be trusted" in wrong.variants[1].comparison.verdict
-    put(engine, Exposure, *(request(f"again{number}", B, at=300, unit=f"{B}{number}") for number in range(100)))
+    insert_rows(
+        engine, Exposure, *(exposure_row(f"again{number}", B, at=300, unit=f"{B}{number}") for number in range(100))
+    )
     promoted = (200, "promote", state(a=100, b=0))
     assert summary(engine, created, promoted).sample_ratio == 1
-    put(engine, Exposure, request("late", B, at=200 + SETTLING_SECONDS - 1))
+    insert_rows(engine, Exposure, exposure_row("late", B, at=200 + SETTLING_SECONDS - 1))
     assert summary(engine, created, promoted).sample_ratio == 1
-    put(engine, Exposure, request("later", B, at=200 + SETTLING_SECONDS + 1))
+    insert_rows(engine, Exposure, exposure_row("later", B, at=200 + SETTLING_SECONDS + 1))
     assert summary(engine, created, promoted).sample_ratio == 0
 
 
 def test_a_mirror_is_compared_with_each_variant_that_was_live(engine):
     def pair(name: str, live: dict, copy: dict) -> None:
-        put(engine, Exposure, request(name, live.pop("assigned", A), **live))
+        insert_rows(engine, Exposure, exposure_row(name, live.pop("assigned", A), **live))
         common = {"request_id": name, "experiment": "e", "at": NOW + 100, "variant": C}
-        put(engine, MirroredRequest, {**common, "status": 200, "seconds": 0.05, "prediction": None, **copy})
+        insert_rows(engine, MirroredRequest, {**common, "status": 200, "seconds": 0.05, "prediction": None, **copy})
 
     def label(name: str, probability: float) -> dict:
         return {"prediction": {"label": name, "probability": probability}}
