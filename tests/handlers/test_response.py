@@ -1,4 +1,4 @@
-"""Responses: their JSON, their status, their summary in a header, and the schemas that describe them."""
+"""Responses of handlers: JSON with either library, status, prediction summary for a header, and JSON schemas."""
 
 import json
 
@@ -12,7 +12,7 @@ from handlers.runtime import json_codec
 
 @pytest.fixture(params=["orjson", "the standard library"])
 def library(request, monkeypatch):
-    """Each of the two libraries that write JSON."""
+    """Run the test with orjson, and again with the standard library's json, as if orjson were not installed."""
     if request.param != "orjson":
         monkeypatch.setattr(json_codec, "orjson", None)
     return request.param
@@ -25,30 +25,30 @@ def test_json_is_compact_utf8_with_either_library(library):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_json_does_not_have_are_refused_with_either_library(library, number):
+def test_nan_and_infinity_are_rejected_with_either_library(library, number):
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_codec.dumps({"x": number})
 
 
-def test_json_is_read_with_either_library(library):
+def test_json_is_parsed_with_either_library(library):
     assert json_codec.loads('{"a": [1, "好"]}') == json_codec.loads('{"a": [1, "好"]}'.encode()) == {"a": [1, "好"]}
-    assert json_codec.loads("[NaN]")[0] != json_codec.loads("[NaN]")[0]
+    assert json_codec.loads("[NaN]")[0] != json_codec.loads("[NaN]")[0]  # NaN differs from itself
     with pytest.raises(ValueError, match="Expecting value: line 1 column 2"):
         json_codec.loads("[")
 
 
-def test_a_mapping_becomes_json_and_a_response_stays_as_it_is():
-    made = Response.of({"label": "好"}, "summary")
-    assert made == Response('{"label":"好"}'.encode(), "application/json", 200, None, "summary")
+def test_a_mapping_is_encoded_as_json_and_a_response_is_returned_unchanged():
+    encoded = Response.of({"label": "好"}, "summary")
+    assert encoded == Response('{"label":"好"}'.encode(), "application/json", 200, None, "summary")
     assert Response.of({}).prediction_summary is None
     picture = Response(b"\x89PNG", content_type="image/png")
     assert Response.of(picture, "summary") is picture
 
 
 def test_a_bad_request_names_the_field_and_the_reason():
-    made = Response.bad_request(BadRequest("features.RM", "not a number"))
-    assert (made.status, made.content_type, made.field) == (400, "application/json", "features.RM")
-    assert list(json.loads(made.body).items()) == [
+    rejection = Response.bad_request(BadRequest("features.RM", "not a number"))
+    assert (rejection.status, rejection.content_type, rejection.field) == (400, "application/json", "features.RM")
+    assert list(json.loads(rejection.body).items()) == [
         ("code", 400),
         ("type", "BadRequest"),
         ("message", "not a number"),
@@ -58,9 +58,9 @@ def test_a_bad_request_names_the_field_and_the_reason():
 
 
 def test_an_internal_error_is_a_500():
-    made = Response.internal_error("a bug")
-    assert (made.status, made.content_type, made.field) == (500, "application/json", None)
-    assert json.loads(made.body) == {"code": 500, "type": "InternalServerError", "message": "a bug"}
+    error = Response.internal_error("a bug")
+    assert (error.status, error.content_type, error.field) == (500, "application/json", None)
+    assert json.loads(error.body) == {"code": 500, "type": "InternalServerError", "message": "a bug"}
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_an_internal_error_is_a_500():
         ({"text": "hello"}, None),
     ],
 )
-def test_the_summary_is_the_best_class_or_the_number_and_safe_in_a_header(content, expected):
+def test_the_prediction_summary_is_the_best_class_or_the_number_quoted_for_a_header(content, expected):
     assert prediction_summary(content) == expected
 
 
-def test_schemas_require_every_property_that_they_name():
+def test_every_property_of_a_schema_is_required():
     assert schema(label=STRING, probability=NUMBER) == {
         "type": "object",
         "required": ["label", "probability"],
@@ -86,9 +86,9 @@ def test_schemas_require_every_property_that_they_name():
     assert array(NUMBER) == {"type": "array", "items": {"type": "number"}}
 
 
-def test_an_upload_is_a_file_or_a_form_part_or_base64_in_json():
-    request = upload("image", "image/*", "image/png")
-    assert list(request) == ["image/*", "image/png", "multipart/form-data", "application/json"]
-    assert request["image/*"] == request["image/png"] == {"schema": BINARY}
-    assert request["multipart/form-data"] == {"schema": schema(image=BINARY)}
-    assert request["application/json"] == {"schema": schema(image=response.BASE64)}
+def test_the_schema_of_an_upload_allows_a_raw_body_a_form_part_or_base64_in_json():
+    content = upload("image", "image/*", "image/png")
+    assert list(content) == ["image/*", "image/png", "multipart/form-data", "application/json"]
+    assert content["image/*"] == content["image/png"] == {"schema": BINARY}
+    assert content["multipart/form-data"] == {"schema": schema(image=BINARY)}
+    assert content["application/json"] == {"schema": schema(image=response.BASE64)}

@@ -1,4 +1,4 @@
-"""Rows of numbers: by position or by name, in the table's units or in deviations, and what is wrong with a bad one."""
+"""TableCodec: rows by position or by column name, standardization, and the errors of invalid rows."""
 
 import math
 
@@ -10,33 +10,34 @@ from handlers.codecs.tabular import MAX_DEVIATIONS, TableCodec
 from handlers.errors import BadRequest
 
 CODEC = TableCodec(["size", "age"], [10.0, -20.0], [2.0, 4.0], "price", 100.0, 50.0)
-LIMIT = MAX_DEVIATIONS * 12  # of the size: its deviation and how far its mean is from zero
+LIMIT = MAX_DEVIATIONS * 12  # the smallest invalid size: MAX_DEVIATIONS * (standard deviation + |mean|)
 
 
-def refused(features) -> tuple[str, str]:
+def rejection(features) -> tuple[str, str]:
+    """Return the field and the reason of the error that the codec raises for a row."""
     with pytest.raises(BadRequest) as caught:
         CODEC.numbers(features)
     return caught.value.field, caught.value.reason
 
 
-def test_what_training_found_out():
+def test_fit_computes_means_and_standard_deviations():
     x = torch.tensor([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0], [6.0, 7.0]])
     codec = TableCodec.fit(("a", "b"), x, "y", torch.tensor([1.0, 2.0, 3.0, 6.0]))
     assert (codec.columns, codec.target) == (["a", "b"], "y")
     assert codec.mean == [3.0, 7.0]
-    assert codec.std == pytest.approx([math.sqrt(14 / 3), 1.0])  # a column that is constant keeps a deviation of 1
+    assert codec.std == pytest.approx([math.sqrt(14 / 3), 1.0])  # a constant column has deviation 1
     assert (codec.target_mean, codec.target_std) == (3.0, pytest.approx(math.sqrt(14 / 3)))
     assert TableCodec.fit(["a"], x[:, :1] / 10, "y", x[:, 0]).std == pytest.approx([math.sqrt(14 / 3) / 10])
     assert TableCodec.fit(["a"], x[:, :1], "y", torch.full((4,), 5.0)).target_std == 1.0
 
 
-def test_there_and_back_between_units_and_deviations():
+def test_standardize_and_its_inverse():
     assert CODEC.standardize(torch.tensor([[14.0, -20.0], [10.0, -12.0]])).tolist() == [[2.0, 0.0], [0.0, 2.0]]
     assert CODEC.standardize_target(torch.tensor([150.0, 0.0])).tolist() == [1.0, -2.0]
     assert (CODEC.unstandardize_target(1.0), CODEC.unstandardize_target(-2.0)) == (150.0, 0.0)
 
 
-def test_numbers_come_by_position_or_by_name():
+def test_numbers_are_given_by_position_or_by_column_name():
     assert CODEC.numbers([1, 2.5]) == [1.0, 2.5]
     assert CODEC.numbers({"age": 2.5, "size": 1}) == [1.0, 2.5]
     assert all(type(number) is float for number in CODEC.numbers([1, 2]))
@@ -57,36 +58,36 @@ def test_numbers_come_by_position_or_by_name():
         ("1,2", 'send {"features": ...} with 2 numbers, or an object by column name'),
     ],
 )  # fmt: skip
-def test_a_row_of_another_shape_is_refused(features, reason):
-    assert refused(features) == ("features", reason)
+def test_rows_of_the_wrong_type_or_with_wrong_columns_are_rejected(features, reason):
+    assert rejection(features) == ("features", reason)
 
 
 @pytest.mark.parametrize("value", ["1", None, True, [1]])
-def test_what_is_no_number_is_named_by_its_column(value):
-    assert refused([1, value]) == ("features.age", "not a number")
-    assert refused([value, 1]) == ("features.size", "not a number")
+def test_the_error_of_a_value_that_is_no_number_names_its_column(value):
+    assert rejection([1, value]) == ("features.age", "not a number")
+    assert rejection([value, 1]) == ("features.size", "not a number")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, LIMIT, -LIMIT, 10**400, -(10**400)])
-def test_what_is_beyond_all_measure_is_refused(value):
-    assert refused([value, 1]) == ("features.size", "not a finite number in a range that makes sense here")
+def test_values_beyond_the_limit_are_rejected(value):
+    assert rejection([value, 1]) == ("features.size", "not a finite number in a range that makes sense here")
 
 
 @pytest.mark.parametrize("value", [LIMIT - 1, 1 - LIMIT, int(LIMIT) - 1])
-def test_what_is_just_within_the_limit_is_taken(value):
+def test_values_just_within_the_limit_are_accepted(value):
     assert CODEC.numbers([value, 1]) == [float(value), 1.0]
 
 
-class Whole(int):
-    """A number that is read one by one."""
+class IntSubclass(int):
+    """A number that the codec's fast path does not accept, so that each number of its row is checked by itself."""
 
 
-def test_numbers_that_are_looked_at_one_by_one_are_the_same():
-    assert CODEC.numbers([Whole(3), 1]) == [3.0, 1.0]
-    assert type(CODEC.numbers([Whole(3), 1])[0]) is float
+def test_the_slow_path_returns_the_same_numbers_as_the_fast_one():
+    assert CODEC.numbers([IntSubclass(3), 1]) == [3.0, 1.0]
+    assert type(CODEC.numbers([IntSubclass(3), 1])[0]) is float
 
 
-def test_a_codec_is_a_file_of_readable_json(tmp_path):
+def test_a_codec_is_saved_as_readable_json(tmp_path):
     codec = TableCodec(["面积"], [1.0], [2.0], "价格", 0.0, 1.0)
     save(codec, tmp_path)
     assert load(TableCodec, tmp_path) == codec
