@@ -51,7 +51,7 @@ def test_requests_join_and_end_while_others_go_on(frontend):
     frontend.step()
     frontend.step()
     assert "short" not in frontend.jobs
-    assert [line["side_by_side"] for line in frontend.lines("short")[:-1]] == [2, 2]
+    assert [line["batch"] for line in frontend.lines("short")[:-1]] == [2, 2]
     assert [line["step"] for line in frontend.lines("long")] == [1, 2, 3]
 
 

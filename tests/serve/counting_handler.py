@@ -1,4 +1,7 @@
-"""A handler for tests that counts, a number a step: `{"to": 5}`; a step takes `seconds`, and step 666 raises."""
+"""Streaming handler for tests that counts from 1 to the request's `to`, a number per step: `{"to": 5}`.
+
+A step takes `seconds`, and step 666 raises. `batch` in a streamed line is the number of requests in that step.
+"""
 
 import json
 import time
@@ -40,7 +43,7 @@ class Counting(StreamingHandler):
             job.done = job.output == job.to
             if job.output == 666:
                 raise RuntimeError("a bug")
-        return [{"step": job.output, "of": job.to, "side_by_side": len(jobs)} for job in jobs]
+        return [{"step": job.output, "of": job.to, "batch": len(jobs)} for job in jobs]
 
     def encode(self, output, item):
         return {"count": output}
