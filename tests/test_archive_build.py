@@ -1,25 +1,19 @@
-"""Steps of packing an archive: its card, its files, TorchServe's settings for it, and what is refused."""
+"""Steps that build an archive: checking the card, staging its files, TorchServe's settings, archiving and signing."""
 
 import hashlib
 import json
-import stat
 import subprocess
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
 import models
 from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
-from marina.packaging import build, freshness, verify
-from marina.packaging import sign as signing
+from marina.packaging import build, freshness
 from marina.packaging.build import model_config
-from marina.packaging.verify import NotVerifiedError, identity
 from marina.settings import ROOT
 from models.card import Serving
 
@@ -27,7 +21,7 @@ EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": 
 
 
 def weights_of(folder: Path, name: str = "housing_mlp", **facts) -> tuple[dict, Path]:
-    """A card and the folder of its weights, with every file that training may write."""
+    """Write every file that training may write into `folder`; return its card.json, with `facts`, and the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", "codec.json", "labels.json", "progress.csv"):
         (folder / file).write_text(f"of {file}")
@@ -39,7 +33,7 @@ def weights_of(folder: Path, name: str = "housing_mlp", **facts) -> tuple[dict, 
     return made, folder
 
 
-def test_everything_that_the_handler_reads_is_packed_and_nothing_else(tmp_path):
+def test_an_archive_contains_the_files_that_the_handler_reads_and_no_others(tmp_path):
     card, weights = weights_of(tmp_path / "weights")
     found = build.stage(card, weights, tmp_path)
     content = tmp_path / "content"
@@ -54,7 +48,7 @@ def test_everything_that_the_handler_reads_is_packed_and_nothing_else(tmp_path):
         assert (content / file).read_bytes() == (ROOT / file).read_bytes()
 
 
-def test_a_model_without_labels_is_packed_without(tmp_path):
+def test_a_model_without_labels_is_packed_without_labels_json(tmp_path):
     card, weights = weights_of(tmp_path / "weights")
     (weights / "labels.json").unlink()
     build.stage(card, weights, tmp_path)
@@ -81,7 +75,7 @@ def test_the_packed_card_describes_the_interface_with_examples(tmp_path):
     assert text.startswith("minWorkers:")
 
 
-def test_an_example_that_is_no_json_is_not_described(tmp_path):
+def test_an_example_that_is_not_json_is_left_out_of_the_api_description(tmp_path):
     card, weights = weights_of(tmp_path / "weights")
     card["example"] = {**EXAMPLE, "content_type": "text/plain"}
     assert "example" not in build.api_of(card, weights)["request"]["application/json"]
@@ -105,19 +99,19 @@ def test_torchserves_settings_for_a_model():
     assert (one_a_core["minWorkers"], one_a_core["maxWorkers"]) == (1, 1)
 
 
-def test_the_card_says_how_the_model_is_served_today(tmp_path):
+def test_the_packed_card_has_the_current_serving_settings_of_the_model(tmp_path):
     card, weights = weights_of(tmp_path / "weights", serving={"batch_size": 1000})
     found = build.checked_card("housing_mlp", "1.0", weights, "full")
     assert found == {**card, "serving": asdict(models.find("housing_mlp").serving)}
 
 
-def test_a_model_without_weights_is_refused_with_the_command_that_trains_it(tmp_path):
+def test_a_model_without_weights_is_rejected_with_the_command_that_trains_it(tmp_path):
     with pytest.raises(PackagingError) as refused:
         build.checked_card("housing_mlp", "2.0", tmp_path, "full")
     assert str(refused.value) == "housing_mlp 2.0 is not trained: make train MODEL=housing_mlp VERSION=2.0"
 
 
-def test_a_model_of_another_preset_is_refused_with_the_command_that_trains_it(tmp_path):
+def test_a_model_of_another_preset_is_rejected_with_the_command_that_trains_it(tmp_path):
     _, weights = weights_of(tmp_path / "weights", preset="quick")
     with pytest.raises(PackagingError) as refused:
         build.checked_card("housing_mlp", "1.0", weights, "full")
@@ -126,7 +120,7 @@ def test_a_model_of_another_preset_is_refused_with_the_command_that_trains_it(tm
     )
 
 
-def test_a_model_below_its_floor_is_packed_only_for_a_try(tmp_path):
+def test_a_model_below_its_floor_is_packed_only_with_the_quick_preset(tmp_path):
     _, weights = weights_of(tmp_path / "weights", metrics={"rmse": 99})
     with pytest.raises(PackagingError, match=r"^housing_mlp 1\.0 is below its floor: rmse is 99, its floor is 3\.2$"):
         build.checked_card("housing_mlp", "1.0", weights, "full")
@@ -136,7 +130,7 @@ def test_a_model_below_its_floor_is_packed_only_for_a_try(tmp_path):
 
 @pytest.fixture
 def archiver(monkeypatch):
-    """torch-model-archiver, replaced: `calls` of it, the code that it returns, and the archive that it writes."""
+    """Replace torch-model-archiver with a stub that writes an archive: its `calls`, and the exit `code` to return."""
     state = {"calls": [], "code": 0}
 
     def run(command, **options):
@@ -150,7 +144,7 @@ def archiver(monkeypatch):
     return state
 
 
-def test_the_archiver_gets_a_folder_for_temporary_files_of_its_own(tmp_path, archiver, monkeypatch):
+def test_the_archiver_gets_its_own_folder_for_temporary_files(tmp_path, archiver, monkeypatch):
     monkeypatch.setenv("OF_THE_USER", "kept")
     build.run_archiver({"name": "m", "version": "3.0", "task": "fill_mask"}, tmp_path, tmp_path / "made")
     ((command, options),) = archiver["calls"]
@@ -167,7 +161,7 @@ def test_the_archiver_gets_a_folder_for_temporary_files_of_its_own(tmp_path, arc
     assert options == {"capture_output": True, "text": True, "check": False}
 
 
-def test_what_the_archiver_refuses_is_refused(tmp_path, archiver):
+def test_an_error_of_the_archiver_is_reported(tmp_path, archiver):
     archiver["code"] = 1
     with pytest.raises(PackagingError, match=r"^torch-model-archiver failed for m:\nits reason$"):
         build.run_archiver({"name": "m", "version": "3.0", "task": "fill_mask"}, tmp_path, tmp_path / "made")
@@ -186,10 +180,10 @@ def test_an_archive_is_signed_and_its_inputs_recorded(tmp_path, archiver):
     card = tmp_path / "artifacts" / "housing_mlp" / "1.0" / "card.json"
     code = freshness.closure(Path("handlers/tabular_regression.py"), Path("models/housing_mlp.py"))
     assert recorded == {str(path): hashlib.sha256((ROOT / path).read_bytes()).hexdigest() for path in (*code, card)}
-    build.build(*arguments)  # over the archive that is there
+    build.build(*arguments)  # replaces the existing archive
 
 
-def test_the_closure_knows_every_form_of_import(tmp_path, monkeypatch):
+def test_the_closure_follows_every_form_of_import(tmp_path, monkeypatch):
     files = {
         "models/__init__.py": "",
         "models/a.py": (
@@ -212,117 +206,3 @@ def test_the_closure_knows_every_form_of_import(tmp_path, monkeypatch):
         "handlers/__init__.py", "handlers/one.py", "models/__init__.py", "models/a.py", "models/b.py", "models/c.py",
         "models/parts/__init__.py", "models/parts/d.py",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["m.mar", "-1.0.mar", "m-.mar", "m-1.0.zip", "m-1.0"])
-def test_a_file_of_another_form_has_no_identity(name):
-    with pytest.raises(NotVerifiedError) as refused:
-        identity(Path("/x") / name)
-    assert str(refused.value) == f"{name}: the name is not <name>-<version>.mar"
-
-
-def test_the_identity_ends_at_the_last_dash():
-    assert identity(Path("/x/my-model-1.0.mar")) == ("my-model", "1.0")
-
-
-@pytest.fixture
-def sound(tmp_path) -> tuple[Path, Path]:
-    """A signed archive of a manifest alone, and its public key."""
-    archive = write(tmp_path, {"model": {"modelName": "m", "modelVersion": "1.0"}})
-    signing.sign(archive, tmp_path / "keys")
-    return archive, tmp_path / "keys" / "signing.pub"
-
-
-def write(folder: Path, manifest) -> Path:
-    archive = folder / "m-1.0.mar"
-    with zipfile.ZipFile(archive, "w") as mar:
-        mar.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-    return archive
-
-
-def test_a_signature_is_one_line_of_base64_beside_the_archive(sound):
-    archive, _ = sound
-    signature = verify.signature_of(archive)
-    assert signature == archive.parent / "m-1.0.mar.sig"
-    assert signature.read_bytes().count(b"\n") == 1
-    assert signature.read_bytes().endswith(b"==\n")
-    assert verify.verify(*sound) is None
-
-
-def test_the_signed_statement_is_stable(sound):
-    """Archives that were signed once must verify for ever."""
-    archive, _ = sound
-    archive.write_bytes(b"abc")
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert verify.statement(archive) == b'{"name": "m", "sha256": "%s", "version": "1.0"}' % digest.encode()
-
-
-def refusal(archive: Path, key: Path) -> str:
-    with pytest.raises(NotVerifiedError) as refused:
-        verify.verify(archive, key)
-    return str(refused.value)
-
-
-def test_each_refusal_names_the_archive_and_says_why(sound, tmp_path):
-    archive, key = sound
-    assert refusal(tmp_path / "n-1.0.mar", key) == "n-1.0.mar: no such archive"
-    assert refusal(archive, tmp_path / "no.pub") == f"m-1.0.mar: no public key at {tmp_path}/no.pub"
-    other = tmp_path / "other.pub"
-    other.write_bytes(
-        x25519.X25519PrivateKey.generate()
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    assert refusal(archive, other) == f"m-1.0.mar: {other} is not an Ed25519 key"
-    verify.signature_of(archive).write_bytes(verify.signature_of(archive).read_bytes().replace(b"==", b"=!="))
-    assert refusal(archive, key) == "m-1.0.mar: signature mismatch; it was changed or renamed"
-    verify.signature_of(archive).unlink()
-    assert refusal(archive, key) == f"m-1.0.mar: it is not signed; if you trust it, `make sign MAR={archive}`"
-
-
-@pytest.mark.parametrize(
-    "manifest", [{}, {"model": {"modelName": "m"}}, {"model": {"modelName": "n", "modelVersion": "1.0"}}]
-)
-def test_a_signed_archive_whose_manifest_differs_is_refused(tmp_path, manifest):
-    archive = write(tmp_path, manifest)
-    signing.sign(archive, tmp_path / "keys")
-    reason = refusal(archive, tmp_path / "keys" / "signing.pub")
-    if manifest:
-        assert reason == "m-1.0.mar: its manifest names another model or version"
-    else:
-        assert reason == "m-1.0.mar: not a TorchServe archive ('model')"
-
-
-def test_verify_counts_what_it_refuses(sound, capsys, tmp_path):
-    archive, key = sound
-    assert verify.main(str(key), str(archive)) == 0
-    assert capsys.readouterr().out == "ok      m-1.0.mar\n"
-    assert verify.main(str(key), str(tmp_path / "n-1.0.mar"), str(archive)) == 1
-    assert capsys.readouterr().out == "REFUSED n-1.0.mar: no such archive\nok      m-1.0.mar\n"
-
-
-def test_the_key_pair_is_made_once_and_readable_by_its_owner_alone(tmp_path):
-    keys = tmp_path / "new" / "keys"
-    key = signing.private_key(keys)
-    assert isinstance(key, ed25519.Ed25519PrivateKey)
-    assert stat.S_IMODE((keys / "signing.pem").stat().st_mode) == 0o600
-    assert stat.S_IMODE(keys.stat().st_mode) == 0o700
-    assert (keys / "signing.pem").read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----\n")
-    assert (keys / "signing.pub").read_bytes().startswith(b"-----BEGIN PUBLIC KEY-----\n")
-    assert signing.private_key(keys).private_bytes_raw() == key.private_bytes_raw()
-
-
-def test_a_private_key_of_another_kind_is_refused(tmp_path):
-    raw = serialization.PrivateFormat.PKCS8
-    pem = x25519.X25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, raw, serialization.NoEncryption()
-    )
-    (tmp_path / "signing.pem").write_bytes(pem)
-    with pytest.raises(TypeError, match=r"signing\.pem is not an Ed25519 key$"):
-        signing.private_key(tmp_path)
-
-
-def test_half_a_key_pair_is_not_overwritten(tmp_path):
-    signing.make_pair(tmp_path)
-    with pytest.raises(FileExistsError):
-        signing.make_pair(tmp_path)
