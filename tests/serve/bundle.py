@@ -1,4 +1,4 @@
-"""A whole bundle on free ports in a folder of its own, and tiny signed archives for it."""
+"""A bundle (TorchServe, Envoy, control) on free ports and in its own folder, and small signed archives for it."""
 
 import json
 import os
@@ -125,11 +125,11 @@ class Bundle:
         except httpx.TransportError:
             return False
 
-    def experiments(self, method: str, path: str = "", **order) -> httpx.Response:
-        """Control's /v1/experiments, with the token."""
+    def experiments(self, method: str, path: str = "", **body) -> httpx.Response:
+        """Send a request to /v1/experiments, with the management token and this JSON body."""
         url = f"{self.settings.url}/v1/experiments{path}"
         return httpx.request(
-            method, url, json=order or None, headers=self.token("management"), timeout=60, trust_env=False
+            method, url, json=body or None, headers=self.token("management"), timeout=60, trust_env=False
         )
 
     def worker_pids(self, name: str, version: str = "1.0") -> list[int]:
@@ -137,7 +137,7 @@ class Bundle:
         return [worker["pid"] for worker in versions[version]["workers"]]
 
     def processes(self) -> list[psutil.Process]:
-        """Everything on this machine that names this instance's folder, or has its port."""
+        """Return the processes whose command line or environment names this instance's folder."""
         mark = str(self.settings.var)
         return [
             process
@@ -151,19 +151,19 @@ class Bundle:
 
 
 def eventually(check: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first true value of `check`, or a failed test; the limit is generous, nothing is timed."""
+    """Poll `check` and return its first true value; fail the test after `seconds`, a limit that is no measurement."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = check()
         if value:
             return value
         time.sleep(0.05)
-    pytest.fail(f"never happened: {what}")
+    pytest.fail(f"not within {seconds} s: {what}")
 
 
 @contextmanager
 def bundle_in(root: Path, store: Path) -> Iterator[Bundle]:
-    """A bundle with its `var` under `root`, not started; what a test started is stopped at the end."""
+    """Yield a bundle with its `var` under `root`, not started; if the test starts it, it is stopped at the end."""
     names = [name for name in Settings.model_fields if name == "port" or name.endswith("_port")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     bundle = Bundle(Settings(var=root / "var", store=store, **ports))

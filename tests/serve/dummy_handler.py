@@ -1,4 +1,4 @@
-"""A handler for tests: echoes its body, sleeps, fails to load, and counts as Marina's own handlers do."""
+"""Handler for tests: returns facts about the request; can sleep, fail, or not load; has Marina's metrics."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class DummyHandler:
         self.behaviour = json.loads((folder / "behaviour.json").read_text())
 
     def handle(self, rows, context):
-        answers = []
+        responses = []
         time.sleep(self.behaviour["seconds"])
         for index, row in enumerate(rows):
             body = row.get("body") or row.get("data") or b""  # JSON comes parsed
@@ -29,7 +29,7 @@ class DummyHandler:
             context.set_response_header(index, "x-prediction", "%7B%22label%22%3A%20%227%22%7D")
             if random.random() < self.behaviour["errors"] and not self.is_canary(body):
                 context.set_response_status(500, "Injected", index)
-            answers.append(
+            responses.append(
                 json.dumps(
                     {
                         "version": self.manifest["modelVersion"],
@@ -41,7 +41,7 @@ class DummyHandler:
                     }
                 )
             )
-        return answers
+        return responses
 
     def is_canary(self, body):
         return isinstance(body, dict) and "canary" in body
@@ -51,5 +51,5 @@ class DummyHandler:
         request = context.get_request_id(index)
         seconds = context.metrics.get_metric("marina_request_seconds", MetricTypes.HISTOGRAM)
         seconds.add_or_update(0.02, list(labels), request)
-        answers = context.metrics.get_metric("marina_answers_total", MetricTypes.COUNTER)
-        answers.add_or_update(1, [*labels, "200"], request)
+        counter = context.metrics.get_metric("marina_answers_total", MetricTypes.COUNTER)
+        counter.add_or_update(1, [*labels, "200"], request)

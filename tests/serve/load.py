@@ -1,4 +1,4 @@
-"""Steady load from many users, in a thread, and what came back."""
+"""Steady load from many users, in a thread: the responses are kept for the test."""
 
 import asyncio
 import itertools
@@ -13,8 +13,8 @@ from tests.serve.bundle import eventually
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One reply; status 0 is no reply at all."""
+class ReceivedResponse:
+    """The facts of one response; with status 0 there was none, because the connection failed."""
 
     user: int
     status: int
@@ -26,21 +26,24 @@ class Seen:
 
 @dataclass
 class Load:
-    """A context manager: `rate` requests a second, whether or not earlier ones were answered, until it is left."""
+    """Open-loop load: a context manager that sends `rate` requests per second until it is left.
+
+    It does not wait for responses, which it appends to `responses`.
+    """
 
     url: str
     rate: float
     users: int = 1000
-    seen: list[Seen] = field(default_factory=list)
+    responses: list[ReceivedResponse] = field(default_factory=list)
 
     def __enter__(self) -> "Load":
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
 
     async def _run(self) -> None:
@@ -51,40 +54,41 @@ class Load:
         ):
             start = time.monotonic()
             for number in itertools.count():
-                if self._over.is_set():
+                if self._stopped.is_set():
                     return
                 await asyncio.sleep(max(0, start + number / self.rate - time.monotonic()))
-                tasks.create_task(self._ask(client, number % self.users))
+                tasks.create_task(self._send(client, number % self.users))
 
-    async def _ask(self, client: httpx.AsyncClient, user: int) -> None:
+    async def _send(self, client: httpx.AsyncClient, user: int) -> None:
         try:
-            answer = await client.post(self.url, json={}, headers={"x-user-id": f"user-{user}"})
+            response = await client.post(self.url, json={}, headers={"x-user-id": f"user-{user}"})
         except httpx.TransportError:
-            self.seen.append(Seen(user, 0))
+            self.responses.append(ReceivedResponse(user, 0))
             return
-        names = (answer.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
-        self.seen.append(Seen(user, answer.status_code, *names, answer.json().get("pid", 0)))
+        headers = (response.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
+        pid = response.json().get("pid", 0)
+        self.responses.append(ReceivedResponse(user, response.status_code, *headers, pid))
 
     def wait_for(self, count: int) -> None:
-        """Until `count` more replies have come, however long that takes."""
-        start = len(self.seen)
-        eventually(lambda: len(self.seen) >= start + count, f"{count} more replies")
+        """Wait until `count` more responses have arrived."""
+        start = len(self.responses)
+        eventually(lambda: len(self.responses) >= start + count, f"{count} more responses")
 
     @property
-    def failed(self) -> list[Seen]:
-        return [seen for seen in self.seen if not 200 <= seen.status < 300]
+    def failed(self) -> list[ReceivedResponse]:
+        return [response for response in self.responses if not 200 <= response.status < 300]
 
     def variants(self, since: int = 0) -> dict[int, str]:
-        """By user, of the replies from number `since` on."""
-        return {seen.user: seen.variant for seen in self.seen[since:]}
+        """Return the variant by user, of the responses from number `since` on."""
+        return {response.user: response.variant for response in self.responses[since:]}
 
 
 def assigned(url: str, users: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Return variant and source for each of these users, by one request each."""
+    """Send a request for each of these users; return the variant and its source by user."""
     with httpx.Client(timeout=60, trust_env=False) as client:
         found = {}
         for user in users:
-            answer = client.post(url, json={}, headers={"x-user-id": f"user-{user}"})
-            assert answer.status_code == 200, answer.text
-            found[user] = (answer.headers["x-variant"], answer.headers["x-variant-source"])
+            response = client.post(url, json={}, headers={"x-user-id": f"user-{user}"})
+            assert response.status_code == 200, response.text
+            found[user] = (response.headers["x-variant"], response.headers["x-variant-source"])
         return found

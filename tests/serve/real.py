@@ -1,4 +1,4 @@
-"""The trained starter models, for tests that need true answers."""
+"""The trained starter models, for tests that compare predictions with labels, and requests sent to them in parallel."""
 
 import asyncio
 import json
@@ -25,18 +25,18 @@ def card_of(name: str, version: str = "1.0") -> dict[str, Any]:
         return json.loads(mar.read("card.json"))
 
 
-def ask_all(bundle: Bundle, path: str, requests: Sequence[Any], at_once: int = 16) -> list[httpx.Response]:
-    """Post every request (`body`, `content_type`), `at_once` at a time; the responses in order."""
+def send_all(bundle: Bundle, path: str, requests: Sequence[Any], at_once: int = 16) -> list[httpx.Response]:
+    """Send requests (with `body` and `content_type`), `at_once` at a time; return the responses in order."""
     return post_all(bundle.settings.url, path, [sendable(request) for request in requests], at_once)
 
 
 def sendable(request: Any, options: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A request of a test split as httpx takes it; `options` go into the query."""
+    """Return a request of a test split as arguments of httpx; `options` are query parameters."""
     return {"content": request.body, "headers": {"content-type": request.content_type}, "params": options}
 
 
 def post_all(url: str, path: str, sent: Sequence[Mapping[str, Any]], at_once: int) -> list[httpx.Response]:
-    """The responses to these requests, in order, `at_once` of them under way at a time."""
+    """Send requests (arguments of httpx), at most `at_once` in parallel; return the responses in order."""
 
     async def run() -> list[httpx.Response]:
         slots = asyncio.Semaphore(at_once)

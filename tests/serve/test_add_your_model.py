@@ -14,7 +14,7 @@ pytestmark = pytest.mark.serve
 PAGE = "docs/guides/add-your-model.md"
 
 
-def test_the_guide_leads_from_a_file_to_an_answer(tmp_path_factory):
+def test_the_guide_leads_from_a_file_to_a_prediction(tmp_path_factory):
     reader = Reader(tmp_path_factory.mktemp("g"))
     (source,) = blocks(PAGE, "python")
     file = re.search(r"`(models/\w+\.py)`:\n\n```python", (ROOT / PAGE).read_text(encoding="utf-8"))[1]

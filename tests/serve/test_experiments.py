@@ -1,4 +1,4 @@
-"""An experiment from its beginning to its end, on real servers and under load."""
+"""An experiment from creation to its end, on real servers and under load."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def split(bundle: Bundle) -> dict[int, str]:
     return {user: variant for user, (variant, _) in found.items()}
 
 
-def test_it_is_answered_and_shown(bundle: Bundle):
+def test_an_experiment_serves_requests_and_is_shown(bundle: Bundle):
     assert set(split(bundle).values()) == {A, B}
     shown = ab(bundle, "show")
     assert "digits" in shown
@@ -68,7 +68,7 @@ def known(bundle: Bundle) -> dict:
     return bundle.experiments("GET", "/digits").json()
 
 
-def test_what_is_not_ready_or_known_is_refused_by_name(bundle: Bundle):
+def test_errors_name_the_variant_that_is_not_served_or_unknown(bundle: Bundle):
     refused = bundle.run("ab", "create", "unready", "--file", str(bundle.file))
     assert refused.returncode == 1
     assert "gamma@3.0: it is not served" in refused.stderr
@@ -86,11 +86,11 @@ def test_fifty_changes_of_weights_lose_no_request_and_roll_back_exactly(bundle: 
     with Load(url(bundle), rate=60) as load:
         for step in range(50):
             share = 10 + 2 * (step % 25)
-            order = {"weights": {A: 100 - share, B: share}, "who": "test", "why": f"step {step}"}
-            assert bundle.experiments("PUT", "/digits/weights", **order).status_code == 200
+            body = {"weights": {A: 100 - share, B: share}, "who": "test", "why": f"step {step}"}
+            assert bundle.experiments("PUT", "/digits/weights", **body).status_code == 200
             load.wait_for(6)
     assert load.failed == []
-    assert {seen.source for seen in load.seen} == {"split"}
+    assert {response.source for response in load.responses} == {"split"}
     changes = known(bundle)["history"]
     assert len(changes) == history + 50
     assert (changes[0]["who"], changes[0]["why"], changes[0]["what"]) == ("test", "step 49", "weights")
@@ -99,7 +99,7 @@ def test_fifty_changes_of_weights_lose_no_request_and_roll_back_exactly(bundle: 
     assert split(bundle) == before
 
 
-def test_promoting_moves_everybody_and_rolling_back_moves_them_home(bundle: Bundle):
+def test_promoting_moves_all_users_and_a_rollback_restores_their_variants(bundle: Bundle):
     before = split(bundle)
     ab(bundle, "promote", "digits", B, "--why", "it won")
     assert set(split(bundle).values()) == {B}
@@ -119,23 +119,23 @@ def test_assignments_outlive_envoy_control_and_the_whole_bundle(bundle: Bundle):
     assert split(bundle) == before
 
 
-def test_a_variant_whose_workers_are_gone_costs_nobody_an_answer_and_is_not_counted(bundle: Bundle):
+def test_requests_to_a_variant_without_workers_fall_back_and_count_as_its_errors(bundle: Bundle):
     before = split(bundle)
     of_b = {user for user, variant in before.items() if variant == B}
     (pid,) = bundle.worker_pids("beta")
     with Load(url(bundle), rate=60, users=len(USERS)) as load:
         load.wait_for(60)
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: any(seen.source == "fallback" for seen in load.seen), "a fallback")
+        eventually(lambda: any(response.source == "fallback" for response in load.responses), "a fallback")
         bundle.do("scale", "beta", "1.0", "0")
         bundle.do("scale", "beta", "1.0", "1")
     assert load.failed == []
-    fallen = [seen for seen in load.seen if seen.source == "fallback"]
-    assert {seen.variant for seen in fallen} == {A}
-    assert {seen.user for seen in fallen} <= of_b
-    answer = bundle.http.post("/v1/feedback", json={"request_id": fallen[0].request_id, "reward": 1})
-    assert answer.status_code in (200, 202)
-    assert {seen.variant for seen in load.seen if seen.user not in of_b} == {A}
+    fallbacks = [response for response in load.responses if response.source == "fallback"]
+    assert {response.variant for response in fallbacks} == {A}
+    assert {response.user for response in fallbacks} <= of_b
+    feedback = bundle.http.post("/v1/feedback", json={"request_id": fallbacks[0].request_id, "reward": 1})
+    assert feedback.status_code in (200, 202)
+    assert {response.variant for response in load.responses if response.user not in of_b} == {A}
     beta = next(it for it in known(bundle)["summary"]["variants"] if it["name"] == B)
     assert beta["errors"] > 0
     assert split(bundle) == before
@@ -164,14 +164,14 @@ def test_a_mirror_is_compared_until_it_is_ended(bundle: Bundle):
     assert split(bundle) == before
 
 
-def test_what_an_experiment_needs_is_not_retired(bundle: Bundle):
+def test_a_version_in_an_experiment_is_not_retired(bundle: Bundle):
     refused = bundle.run("retire", "beta", "1.0")
     assert refused.returncode == 1
     assert "beta 1.0 serves requests of the experiment digits" in refused.stderr
     assert set(split(bundle).values()) == {A, B}
 
 
-def test_an_ended_experiment_leaves_its_history_and_can_be_taken_up_again(bundle: Bundle):
+def test_a_stopped_experiment_keeps_its_history_and_can_be_rolled_back(bundle: Bundle):
     before = split(bundle)
     ab(bundle, "stop", "digits", "--why", "enough")
     assert bundle.http.post("/predictions/digits", json={}).status_code == 404

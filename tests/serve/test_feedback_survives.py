@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost, whatever dies meanwhile."""
+"""Feedback that was acknowledged is never lost, whichever process is killed meanwhile."""
 
 import os
 import signal
@@ -23,41 +23,45 @@ def bundle(instance: Bundle) -> Bundle:
         instance.pack(name, batch=8)
     instance.do("serve")
     variants = [{"model": "alpha", "version": "1.0", "weight": 50}, {"model": "beta", "version": "1.0", "weight": 50}]
-    order = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
-    assert instance.experiments("POST", **order).status_code == 201
+    body = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
+    assert instance.experiments("POST", **body).status_code == 201
     return instance
 
 
-def test_every_acknowledged_feedback_is_there_once_after_kills(bundle: Bundle):
+def test_every_acknowledged_feedback_is_stored_once_after_kills(bundle: Bundle):
     with Load(f"{bundle.settings.url}/predictions/digits", rate=150) as load:
         load.wait_for(COUNT)
-    ids = [seen.request_id for seen in load.seen if seen.request_id][:COUNT]
+    ids = [response.request_id for response in load.responses if response.request_id][:COUNT]
     assert len(set(ids)) == COUNT
     acknowledged: set[str] = set()
 
-    def give() -> None:
+    def send_feedback() -> None:
         with httpx.Client(base_url=bundle.settings.url, timeout=30, trust_env=False) as client:
             for number, request_id in enumerate(ids):
                 while request_id not in acknowledged:
                     try:
-                        answer = client.post("/v1/feedback", json={"request_id": request_id, "reward": number})
+                        response = client.post("/v1/feedback", json={"request_id": request_id, "reward": number})
                     except httpx.TransportError:
                         continue
-                    assert answer.status_code in (200, 202, 503), answer.text
-                    if answer.status_code != 503:
+                    assert response.status_code in (200, 202, 503), response.text
+                    if response.status_code != 503:
                         acknowledged.add(request_id)
 
-    giver = threading.Thread(target=give)
-    giver.start()
+    sender = threading.Thread(target=send_feedback)
+    sender.start()
     for count, program in ((200, "control"), (500, "torchserve"), (800, "control")):
-        eventually(lambda count=count: len(acknowledged) > count, f"{count} are given")
+        eventually(lambda count=count: len(acknowledged) > count, f"{count} are acknowledged")
         os.kill(pid_of(bundle, program), signal.SIGKILL)
-    giver.join()
+    sender.join()
     assert len(acknowledged) == COUNT
 
-    def kept() -> dict[str, tuple[float | None, str]]:
+    def stored() -> dict[str, tuple[float | None, str]]:
         with read_session(connect(bundle.settings.database_url)) as session:
             return {row.request_id: (row.reward, row.status) for row in session.query(Feedback)}
 
-    eventually(lambda: all(status == "accepted" for _, status in kept().values()), "all found their requests", 90)
-    assert kept() == {request_id: (float(number), "accepted") for number, request_id in enumerate(ids)}
+    eventually(
+        lambda: all(status == "accepted" for _, status in stored().values()),
+        "all feedback is matched with its request",
+        90,
+    )
+    assert stored() == {request_id: (float(number), "accepted") for number, request_id in enumerate(ids)}

@@ -1,4 +1,4 @@
-"""A bundle whose workers are forks: whatever is killed, requests are answered again, and nothing is left behind."""
+"""A bundle whose workers are forks: whichever process is killed, requests succeed again, and no process is left."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ LOUD = b"""
 
 
 def make_loud(archive: Path, keys: Path) -> None:
-    """Give it a package `handlers` of its own, and let its handler say so."""
+    """Add a package `handlers` to the archive, and make its handler print that it imported that package."""
     with zipfile.ZipFile(archive) as mar:
         files = {name: mar.read(name) for name in mar.namelist()}
     files["handlers/__init__.py"] = b"NAME = 'handlers of its own'\n"
@@ -69,8 +69,8 @@ def steady(bundle: Bundle, name: str) -> Load:
 
 
 def last_pid(load: Load) -> int:
-    """Of the worker that answered last, 0 if the last request failed."""
-    return load.seen[-1].pid if load.seen else 0
+    """Return the pid of the worker that responded last; 0 if the last request failed."""
+    return load.responses[-1].pid if load.responses else 0
 
 
 def test_workers_are_forks(bundle: Bundle):
@@ -81,7 +81,7 @@ def test_workers_are_forks(bundle: Bundle):
         assert psutil.Process(shim_of(pid)).ppid() == supervisor.programs(bundle.settings)["torchserve"]["pid"]
 
 
-def test_what_a_worker_says_is_in_the_log(bundle: Bundle):
+def test_the_output_of_a_worker_is_in_the_log(bundle: Bundle):
     log = (bundle.settings.logs / "models.log").read_text()
     for line in ("stdout - printed on stdout", "stderr - printed on stderr", "stdout - printed by handlers of its own"):
         assert f"alpha_1.0-{line}" in log
@@ -93,33 +93,33 @@ def test_torchserve_gets_its_system_metrics(bundle: Bundle):
 
 
 @pytest.mark.parametrize("victim", [int, shim_of], ids=["child", "shim"])
-def test_a_killed_worker_is_followed_by_another(bundle: Bundle, victim: Callable[[int], int]):
+def test_a_killed_worker_is_replaced(bundle: Bundle, victim: Callable[[int], int]):
     (worker,) = bundle.worker_pids("alpha")
     with steady(bundle, "alpha") as load, steady(bundle, "beta") as other:
-        eventually(lambda: last_pid(load) == worker and other.seen, "answers before anything is killed")
+        eventually(lambda: last_pid(load) == worker and other.responses, "responses before anything is killed")
         processes = [psutil.Process(worker), psutil.Process(shim_of(worker))]
         os.kill(victim(worker), signal.SIGKILL)
-        eventually(lambda: last_pid(load) not in {0, worker}, "an answer again", 120)
+        eventually(lambda: last_pid(load) not in {0, worker}, "a response again", 120)
         assert not any(process.is_running() for process in processes), "one lives without the other"
     assert not other.failed
     eventually(bundle.is_ready, "ready again")
 
 
-def test_the_servers_death_loses_no_request(bundle: Bundle):
+def test_killing_the_fork_server_loses_no_request(bundle: Bundle):
     server, (worker,) = server_of(bundle), bundle.worker_pids("alpha")
     with steady(bundle, "alpha") as load:
-        eventually(lambda: last_pid(load) == worker, "an answer before anything is killed")
+        eventually(lambda: last_pid(load) == worker, "a response before anything is killed")
         os.kill(server, signal.SIGKILL)
         eventually(lambda: server_of(bundle) not in {0, server}, "the server is restarted")
         bundle.do("scale", "alpha", "1.0", "2")
         eventually(lambda: len(bundle.worker_pids("alpha")) == 2 and bundle.is_ready(), "a second worker", 120)
         (new,) = set(bundle.worker_pids("alpha")) - {worker}
         assert psutil.Process(new).ppid() == server_of(bundle)
-        eventually(lambda: {worker, new} <= {seen.pid for seen in load.seen[-50:]}, "both answer")
+        eventually(lambda: {worker, new} <= {response.pid for response in load.responses[-50:]}, "both respond")
     assert not load.failed
 
 
-def test_what_is_taken_away_leaves_nothing(bundle: Bundle):
+def test_scaling_down_and_retiring_leave_no_process(bundle: Bundle):
     def forks() -> set[int]:
         """Children of the server, zombies among them, and what else works."""
         family = psutil.Process(server_of(bundle)).children()
@@ -138,7 +138,7 @@ def test_what_is_taken_away_leaves_nothing(bundle: Bundle):
     eventually(lambda: worked_by([one]), "alpha's are gone")
 
 
-def test_why_a_model_does_not_load_is_said(bundle: Bundle):
+def test_the_error_of_a_model_that_does_not_load_is_reported(bundle: Bundle):
     bundle.pack("broken", broken=True)
     refused = bundle.run("register", "broken")
     assert refused.returncode == 1
@@ -156,7 +156,7 @@ def test_stop_ends_children_whose_server_was_killed(bundle: Bundle):
     assert bundle.processes() == []
 
 
-def test_the_switch_turns_all_of_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_marina_fork_false_turns_the_fork_server_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MARINA_FORK", "false")
     (tmp_path / "store").mkdir()
     with bundle_in(tmp_path, tmp_path / "store") as bundle:

@@ -1,4 +1,4 @@
-"""The guard on real servers: a bad variant goes back to 0 by itself, a good one is left alone and goes up its ramp."""
+"""The guardrail on real servers: it sets a worse variant's weight to 0; an equal variant follows its ramp."""
 
 import pytest
 
@@ -16,7 +16,7 @@ RATE, SHARE = 50, 10  # requests a second, and percent of the candidate
 
 @pytest.fixture(scope="module")
 def bundle(instance: Bundle) -> Bundle:
-    # Workers enough that nothing queues: what is put into a handler is then what clients see.
+    # Enough workers that no request queues, so that clients see exactly the latency of the handlers.
     instance.pack("calm", batch=16, workers=4, seconds=SECONDS)
     instance.pack("twin", batch=16, workers=4, seconds=SECONDS)
     instance.pack("slow", batch=16, workers=3, seconds=1.5 * SECONDS)
@@ -31,8 +31,8 @@ def create(bundle: Bundle, name: str, candidate: str, **more) -> None:
         {"model": candidate.partition("@")[0], "version": "1.0", "weight": SHARE},
     ]
     experiment = {"name": name, "variants": variants, "control": CONTROL, "guard": {"latency": 1.25}, **more}
-    answer = bundle.experiments("POST", experiment=experiment)
-    assert answer.status_code == 201, answer.text
+    response = bundle.experiments("POST", experiment=experiment)
+    assert response.status_code == 201, response.text
 
 
 def history(bundle: Bundle, name: str) -> list[dict]:
@@ -44,24 +44,24 @@ def weights(change: dict) -> list[float]:
 
 
 @pytest.mark.parametrize("problem", ["errors", "latency"])
-def test_a_variant_that_is_worse_goes_back_to_0(bundle: Bundle, problem):
+def test_the_weight_of_a_worse_variant_is_set_to_0(bundle: Bundle, problem):
     create(bundle, problem, CANDIDATES[problem])
     with Load(f"{bundle.settings.url}/predictions/{problem}", RATE) as load:
         eventually(lambda: len(history(bundle, problem)) > 1, "the guard acts", 90)
-        back = len(load.seen)
+        rolled_back = len(load.responses)
         load.wait_for(100)
     acted, created = history(bundle, problem)
     assert (acted["what"], acted["who"], weights(acted)) == ("guard", "guard", [100, 0])
     assert acted["why"].startswith(f"{CANDIDATES[problem]}: {problem}")
     assert load.failed == []  # clients never saw the errors
-    assert {seen.variant for seen in load.seen[back + 50 :]} == {CONTROL}
+    assert {response.variant for response in load.responses[rolled_back + 50 :]} == {CONTROL}
     log = (bundle.settings.logs / "control.err").read_text()
     assert f"{problem}: {CANDIDATES[problem]} goes back to 0" in log
     assert acted["at"] > created["at"]
     print(f"{problem}: back at 0 after {acted['at'] - created['at']:.0f} s: {acted['why']}")
 
 
-def test_a_twin_is_left_alone_and_goes_up_its_ramp(bundle: Bundle):
+def test_an_equal_variant_follows_its_ramp(bundle: Bundle):
     create(bundle, "nothing", CANDIDATES["nothing"], ramp={"steps": [5, 25, 100], "seconds": 5, "requests": 10})
     assert weights(history(bundle, "nothing")[0]) == [95, 5]
     with Load(f"{bundle.settings.url}/predictions/nothing", RATE) as load:

@@ -1,4 +1,4 @@
-"""Responses of our worker and of TorchServe's are the same."""
+"""Marina's forked worker and TorchServe's own worker return the same responses."""
 
 import psutil
 import pytest
@@ -9,17 +9,17 @@ from tests.serve.bundle import Bundle
 
 @pytest.mark.serve
 @pytest.mark.parametrize("fork", ["true", "false"])
-def test_either_worker_gives_the_same_answers(instance: Bundle, fork):
-    """With and without the fork server, so with our worker and with TorchServe's."""
+def test_both_workers_return_the_same_response(instance: Bundle, fork):
+    """Marina's worker runs with the fork server, TorchServe's without it."""
     if not list(instance.settings.store.glob("alpha-*.mar")):
         instance.pack("alpha", batch=4)
     started = instance.run("serve", MARINA_FORK=fork)
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         body = {"a": "好"}
-        answer = instance.http.post("/predictions/alpha", json=body, headers={"x-request-id": "mine"}).json()
-        assert psutil.Process(answer["pid"]).name().startswith(child.NAME) == (fork == "true")
-        assert {**answer, "pid": 0} == {
+        response = instance.http.post("/predictions/alpha", json=body, headers={"x-request-id": "mine"}).json()
+        assert psutil.Process(response["pid"]).name().startswith(child.NAME) == (fork == "true")
+        assert {**response, "pid": 0} == {
             "version": "1.0", "length": 1, "pid": 0, "batch": 1, "request_id": "mine", "explain": False,
         }  # fmt: skip
         assert instance.http.post("/predictions/alpha", content=b"12345").json()["length"] == 5

@@ -1,4 +1,4 @@
-"""From start to stop: nothing is answered before it is ready, everything after, and nothing is left."""
+"""Life of a bundle: no prediction before a model is ready, all responses after that, and no process left after stop."""
 
 import socket
 import subprocess
@@ -15,18 +15,18 @@ pytestmark = pytest.mark.serve
 
 
 @pytest.fixture(scope="module")
-def birth(instance: Bundle):
-    """Start a bundle and collect the responses of the public port meanwhile."""
+def startup(instance: Bundle):
+    """Start a bundle; return the command's output, and pairs of responses, of /ready and a prediction, meanwhile."""
     for version in ("1.9", "1.10"):
         instance.pack("alpha", version)
     instance.pack("beta")
-    answers, started = [], threading.Event()
+    responses, started = [], threading.Event()
 
     def watch():
         while not started.is_set():
             try:
                 ready = instance.http.get("/ready")
-                answers.append((ready, instance.http.post("/predictions/alpha", json={})))
+                responses.append((ready, instance.http.post("/predictions/alpha", json={})))
             except httpx.TransportError:
                 started.wait(0.02)  # Envoy is not there yet
 
@@ -37,39 +37,39 @@ def birth(instance: Bundle):
     finally:
         started.set()
         watcher.join()
-    return output, answers
+    return output, responses
 
 
 @pytest.fixture
-def bundle(birth, instance: Bundle) -> Bundle:
+def bundle(startup, instance: Bundle) -> Bundle:
     return instance
 
 
-def test_start_tells_what_it_serves_and_what_to_paste(birth, instance: Bundle):
-    output, _ = birth
+def test_start_prints_what_it_serves_and_a_curl_command(startup, instance: Bundle):
+    output, _ = startup
     assert "1.10 (default)" in output
     assert f"{instance.settings.url}/predictions/beta" in output
     (line,) = [line for line in output.splitlines() if line.startswith("curl") and "/predictions/" in line]
     assert subprocess.check_output([*line.replace("'", "").split(" -H ")[0].split(), "-d", "x"])
 
 
-def test_envoy_refuses_until_the_model_is_ready(birth):
-    _, answers = birth
-    early = [predicted for _, predicted in answers if predicted.status_code != 200]
-    assert early, "the gate was never seen closed"
-    for answer in early:
-        assert answer.status_code == 503  # and never TorchServe's 400 for a key of yesterday
-        body = answer.json()
+def test_envoy_returns_503_until_the_model_is_ready(startup):
+    _, responses = startup
+    early = [predicted for _, predicted in responses if predicted.status_code != 200]
+    assert early, "no request was sent before the model was ready"
+    for response in early:
+        assert response.status_code == 503  # and never TorchServe's 400 for a key of an earlier run
+        body = response.json()
         assert body["type"] == "ServiceUnavailableException"
         assert body["code"] == 503
         assert body["message"].startswith("alpha 1.10 is not ready")
 
 
-def test_ready_says_no_as_long_as_predictions_fail(birth):
-    _, answers = birth
-    seen = {(ready.status_code, predicted.status_code) for ready, predicted in answers}
-    assert (503, 503) in seen
-    assert (200, 503) not in seen
+def test_ready_is_503_as_long_as_predictions_fail(startup):
+    _, responses = startup
+    statuses = {(ready.status_code, predicted.status_code) for ready, predicted in responses}
+    assert (503, 503) in statuses
+    assert (200, 503) not in statuses
 
 
 def test_the_newest_version_is_the_default(bundle: Bundle):
@@ -78,36 +78,36 @@ def test_the_newest_version_is_the_default(bundle: Bundle):
     assert bundle.http.post("/explanations/alpha", json={}).json()["explain"] is True
 
 
-def test_every_model_answered_its_canary(bundle: Bundle):
+def test_every_model_has_responded_to_its_canary(bundle: Bundle):
     ready = bundle.http.get("/ready")
     assert ready.status_code == 200
     for model in ready.json()["models"].values():
         assert {version["canary"] for version in model["versions"].values()} == {"answered"}
 
 
-def test_request_ids_are_kept_and_given(bundle: Bundle):
+def test_request_ids_are_kept_or_generated(bundle: Bundle):
     for identity in ("my-own-id", "b0a1d4a4-3f3c-4f7e-9a6d-0d5c9f1a2b3c"):
-        answer = bundle.http.post("/predictions/alpha", json={}, headers={"X-Request-Id": identity})
-        assert answer.headers["x-request-id"] == identity
-        assert answer.json()["request_id"] == identity
+        response = bundle.http.post("/predictions/alpha", json={}, headers={"X-Request-Id": identity})
+        assert response.headers["x-request-id"] == identity
+        assert response.json()["request_id"] == identity
     assert bundle.http.post("/predictions/alpha", json={}).headers["x-request-id"]
 
 
 def test_a_body_that_is_too_long(bundle: Bundle):
-    answer = bundle.http.post("/predictions/alpha", content=bytes(33554433))
-    assert answer.status_code == 413
-    assert answer.json()["field"] == "body"
-    assert answer.json()["code"] == 413
+    response = bundle.http.post("/predictions/alpha", content=bytes(33554433))
+    assert response.status_code == 413
+    assert response.json()["field"] == "body"
+    assert response.json()["code"] == 413
 
 
-def test_what_is_not_there(bundle: Bundle):
+def test_unknown_models_versions_and_paths_get_a_404(bundle: Bundle):
     assert bundle.http.post("/predictions/nope", json={}).json()["type"] == "ModelNotFoundException"
     assert bundle.http.post("/predictions/alpha/7.7", json={}).status_code == 404
     assert bundle.http.get("/nowhere").json()["code"] == 404
     assert bundle.http.get("/v1/models/nope").json()["code"] == 404
 
 
-def test_cards_and_the_page_about_the_api(bundle: Bundle):
+def test_cards_and_the_openapi_page(bundle: Bundle):
     assert {model["name"] for model in bundle.http.get("/v1/models").json()} == {"alpha", "beta"}
     model = bundle.http.get("/v1/models/alpha").json()
     assert (model["default"], model["ready"]) == ("1.10", True)
@@ -120,14 +120,14 @@ def test_cards_and_the_page_about_the_api(bundle: Bundle):
     assert bundle.http.get("/docs/static/swagger-ui-bundle.js").status_code == 200
 
 
-def test_metrics_of_ours_and_of_torchserve_are_there_at_once(bundle: Bundle):
+def test_metrics_of_marina_and_of_torchserve_exist_from_the_start(bundle: Bundle):
     metrics = bundle.http.get("/metrics").text
     assert 'marina_request_seconds_bucket{ModelName="beta",ModelVersion="1.0"' in metrics
     assert 'marina_answers_total{ModelName="beta",ModelVersion="1.0",Status="200"' in metrics
     assert 'ts_inference_requests_total{model_name="beta",model_version="1.0"' in metrics
 
 
-def test_torchserve_wants_its_key(bundle: Bundle):
+def test_torchserve_requires_its_key(bundle: Bundle):
     direct = f"http://127.0.0.1:{bundle.settings.inference_port}/predictions/beta"
     assert httpx.post(direct, json={}).status_code == 400
     assert httpx.post(direct, json={}, headers=bundle.token()).status_code == 200
@@ -136,17 +136,17 @@ def test_torchserve_wants_its_key(bundle: Bundle):
     assert bundle.token("management")["Authorization"] in printed
 
 
-def test_grpc_answers_with_the_inference_key(bundle: Bundle):
-    request, reply = messages()
+def test_grpc_requires_the_inference_key(bundle: Bundle):
+    request_type, response_type = messages()
     with grpc.insecure_channel(f"127.0.0.1:{bundle.settings.grpc_inference_port}") as channel:
         predict = channel.unary_unary(
             "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions",
-            request_serializer=request.SerializeToString,
-            response_deserializer=reply.FromString,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=response_type.FromString,
         )
-        message = request(model_name="alpha", model_version="1.9", input={"data": b"hello"})
-        answer = predict(message, metadata=[("authorization", bundle.token()["Authorization"])], timeout=30)
-        assert b'"version": "1.9", "length": 5' in answer.prediction
+        message = request_type(model_name="alpha", model_version="1.9", input={"data": b"hello"})
+        response = predict(message, metadata=[("authorization", bundle.token()["Authorization"])], timeout=30)
+        assert b'"version": "1.9", "length": 5' in response.prediction
         with pytest.raises(grpc.RpcError):
             predict(message, timeout=30)
 
@@ -156,7 +156,7 @@ def test_a_model_that_someone_registered_at_torchserve_itself_is_reachable(bundl
     url = f"http://127.0.0.1:{bundle.settings.management_port}/models"
     parameters = {"url": "foreign-1.0.mar", "initial_workers": 1, "synchronous": "false"}
     assert httpx.post(url, params=parameters, headers=bundle.token("management")).status_code == 202
-    eventually(lambda: bundle.http.post("/predictions/foreign", json={}).status_code == 200, "foreign answers")
+    eventually(lambda: bundle.http.post("/predictions/foreign", json={}).status_code == 200, "foreign responds")
     assert httpx.delete(f"{url}/foreign/1.0", headers=bundle.token("management")).status_code == 200
     assert (bundle.settings.store / "foreign-1.0.mar").exists()
     # Only the store may be registered from.
@@ -164,7 +164,7 @@ def test_a_model_that_someone_registered_at_torchserve_itself_is_reachable(bundl
     assert httpx.post(url, params=parameters, headers=bundle.token("management")).status_code == 404
 
 
-def test_a_second_start_says_so(bundle: Bundle):
+def test_a_second_start_reports_that_the_bundle_is_running(bundle: Bundle):
     again = bundle.run("serve")
     assert again.returncode == 1
     assert "already running" in again.stderr

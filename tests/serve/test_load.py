@@ -27,7 +27,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_load_test_asks_every_model_and_finds_no_failure(starters, tmp_path):
+def test_the_load_test_sends_requests_to_every_model_and_reports_no_failure(starters, tmp_path):
     done = locust(starters.settings.url, STARTERS, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = rows_of(tmp_path)

@@ -19,23 +19,23 @@ def bundle(instance: Bundle) -> Bundle:
     return instance
 
 
-class Load:
-    """Several clients that ask a path over and over; every reply is kept."""
+class RepeatedRequests:
+    """Closed-loop load: two clients per path send requests one after the other; every response is kept."""
 
     def __init__(self, bundle: Bundle, *paths: str, seconds: float = 0.05):
-        self.replies: list[tuple[str, int, str]] = []
-        self._over = threading.Event()
+        self.responses: list[tuple[str, int, str]] = []
+        self._stopped = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=(bundle.settings.url, path, seconds))
+            threading.Thread(target=self._send_repeatedly, args=(bundle.settings.url, path, seconds))
             for path in paths
             for _ in "ab"
         ]
 
-    def _ask(self, url, path, seconds):
+    def _send_repeatedly(self, url, path, seconds):
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            while not self._over.is_set():
-                answer = client.post(path, json={}, headers={"x-sleep": str(seconds)})
-                self.replies.append((path, answer.status_code, answer.text))
+            while not self._stopped.is_set():
+                response = client.post(path, json={}, headers={"x-sleep": str(seconds)})
+                self.responses.append((path, response.status_code, response.text))
 
     def __enter__(self):
         for thread in self._threads:
@@ -43,13 +43,13 @@ class Load:
         return self
 
     def __exit__(self, *_):
-        self._over.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join()
 
     @property
     def failed(self):
-        return [reply for reply in self.replies if reply[1] != 200]
+        return [response for response in self.responses if response[1] != 200]
 
 
 def version(bundle: Bundle, path: str = "/predictions/alpha") -> str:
@@ -58,7 +58,7 @@ def version(bundle: Bundle, path: str = "/predictions/alpha") -> str:
 
 def test_status_and_predict(bundle: Bundle, tmp_path):
     assert "RUNNING" in bundle.do("status")
-    file = tmp_path / "question.json"
+    file = tmp_path / "request.json"
     file.write_text('{"a": 1}')
     assert '"version": "1.0"' in bundle.do("predict", "alpha", file)
     assert '"explain": true' in bundle.do("explain", "alpha", file)
@@ -69,13 +69,13 @@ def test_status_and_predict(bundle: Bundle, tmp_path):
 
 def test_register_a_version_then_make_it_the_default(bundle: Bundle):
     bundle.pack("alpha", "2.0")
-    with Load(bundle, "/predictions/alpha", "/predictions/beta") as load:
+    with RepeatedRequests(bundle, "/predictions/alpha", "/predictions/beta") as load:
         bundle.do("register", "alpha")
         assert version(bundle) == "1.0"
         assert version(bundle, "/predictions/alpha/2.0") == "2.0"
         bundle.do("set-default", "alpha", "2.0")
         assert version(bundle) == "2.0"
-    assert load.replies
+    assert load.responses
     assert load.failed == []
 
 
@@ -91,7 +91,7 @@ def test_register_twice_or_what_is_not_there(bundle: Bundle):
 
 
 def test_scale_up_and_down_under_load(bundle: Bundle):
-    with Load(bundle, "/predictions/alpha", "/predictions/beta") as load:
+    with RepeatedRequests(bundle, "/predictions/alpha", "/predictions/beta") as load:
         bundle.do("scale", "alpha", "2.0", "2")
         assert len(set(bundle.worker_pids("alpha", "2.0"))) == 2
         bundle.do("scale", "alpha", "2.0", "1")
@@ -101,9 +101,9 @@ def test_scale_up_and_down_under_load(bundle: Bundle):
 
 def test_scale_to_zero_and_back(bundle: Bundle):
     bundle.do("scale", "beta", "1.0", "0")
-    answer = bundle.http.post("/predictions/beta", json={})
-    assert answer.status_code == 503
-    assert "scaled to 0" in answer.json()["message"]
+    response = bundle.http.post("/predictions/beta", json={})
+    assert response.status_code == 503
+    assert "scaled to 0" in response.json()["message"]
     assert bundle.control().status_code == 200  # the desired state is served
     bundle.do("scale", "beta", "1.0", "1")
     assert bundle.http.post("/predictions/beta", json={}).status_code == 200
@@ -117,20 +117,20 @@ def test_the_default_is_not_retired(bundle: Bundle):
 
 def test_retire_under_load(bundle: Bundle):
     """Requests in flight on the retired version complete; those on others never fail."""
-    long = {}
+    long_request = {}
 
-    def ask():
-        answer = httpx.post(
+    def send_long_request():
+        response = httpx.post(
             f"{bundle.settings.url}/predictions/alpha/1.0", json={}, headers={"x-sleep": "4"}, timeout=60
         )
-        long["status"] = answer.status_code
+        long_request["status"] = response.status_code
 
-    with Load(bundle, "/predictions/alpha", "/predictions/beta") as load:
-        in_flight = threading.Thread(target=ask)
+    with RepeatedRequests(bundle, "/predictions/alpha", "/predictions/beta") as load:
+        in_flight = threading.Thread(target=send_long_request)
         in_flight.start()
         bundle.do("retire", "alpha", "1.0")
         in_flight.join()
-    assert long == {"status": 200}
+    assert long_request == {"status": 200}
     assert load.failed == []
     assert bundle.http.post("/predictions/alpha/1.0", json={}).status_code == 404
     assert list(bundle.control().json()["models"]["alpha"]["versions"]) == ["2.0"]

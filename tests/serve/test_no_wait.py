@@ -1,4 +1,4 @@
-"""Batching without waiting: a single request is taken at once, and all queued requests as one batch."""
+"""Batching without delay: an idle worker takes a single request at once, and all queued requests as one batch."""
 
 import threading
 
@@ -23,24 +23,24 @@ def bundle(instance: Bundle) -> Bundle:
 
 @pytest.mark.serve
 def test_a_burst_is_one_batch(bundle: Bundle):
-    """A first request occupies the worker; those that come meanwhile must share what follows."""
+    """A first request occupies the worker; those that arrive meanwhile must form one batch."""
     with httpx.Client(timeout=60, trust_env=False, limits=httpx.Limits(max_connections=BURST + 1)) as client:
 
-        def ask(found: list[int]) -> None:
-            found.append(client.post(f"{bundle.settings.url}/predictions/slow", json={}).json()["batch"])
+        def send(sizes: list[int]) -> None:
+            sizes.append(client.post(f"{bundle.settings.url}/predictions/slow", json={}).json()["batch"])
 
         sizes: list[int] = []
-        threads = [threading.Thread(target=ask, args=(sizes,)) for _ in range(BURST + 1)]
+        threads = [threading.Thread(target=send, args=(sizes,)) for _ in range(BURST + 1)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    # Each response holds the size of its batch. A delay of 0 without the patch makes batches of two at most.
+    # Each response contains the size of its batch. Without Marina's patch, a delay of 0 gives batches of at most two.
     assert max(sizes) > BURST // 2, sizes
 
 
 @pytest.mark.serve
-def test_only_the_shortest_delay_is_taken_away(bundle: Bundle):
+def test_only_a_delay_of_1_ms_becomes_no_delay(bundle: Bundle):
     url = f"http://127.0.0.1:{bundle.settings.management_port}/models"
     for name, delay in (("slow", 0), ("patient", 50)):
         (described,) = httpx.get(f"{url}/{name}", headers=bundle.token("management"), trust_env=False).json()

@@ -1,4 +1,4 @@
-"""Two Marinas, one in front: what is lost when either's TorchServe is killed is nothing."""
+"""Two nodes, one of them in front: killing the TorchServe of either loses no request."""
 
 import os
 import signal
@@ -32,8 +32,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory):
             {"model": "alpha", "version": "1.0", "weight": 50},
             {"model": "beta", "version": "1.0", "weight": 50},
         ]
-        order = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
-        assert front.experiments("POST", **order).status_code == 201
+        body = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
+        assert front.experiments("POST", **body).status_code == 201
         yield front, peer
         front.http.close()
 
@@ -43,11 +43,11 @@ def workers(nodes: tuple[Bundle, Bundle]) -> set[int]:
 
 
 def pids(load: Load) -> set[int]:
-    return {seen.pid for seen in load.seen[-100:]}
+    return {response.pid for response in load.responses[-100:]}
 
 
 @pytest.mark.parametrize("victim", ["peer", "front"])
-def test_a_node_whose_torchserve_is_killed_costs_no_request(nodes, victim):
+def test_killing_the_torchserve_of_a_node_loses_no_request(nodes, victim):
     front, peer = nodes
     url = f"{front.settings.url}/predictions/digits"
     before = assigned(url, USERS)
@@ -59,13 +59,13 @@ def test_a_node_whose_torchserve_is_killed_costs_no_request(nodes, victim):
     }
     killed = front if victim == "front" else peer
     with Load(url, rate=60, users=len(USERS)) as load:
-        eventually(lambda: pids(load) == both, "both nodes answer")
+        eventually(lambda: pids(load) == both, "both nodes respond")
         pid = pid_of(killed, "torchserve")
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not psutil.pid_exists(pid), "it is dead")
         load.wait_for(300)
         eventually(killed.is_ready, "it is back", 120)
         now = workers(nodes)
-        eventually(lambda: pids(load) == now, "both nodes answer again", 90)
+        eventually(lambda: pids(load) == now, "both nodes respond again", 90)
     assert load.failed == []
     assert assigned(url, USERS) == before

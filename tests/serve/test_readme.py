@@ -23,8 +23,8 @@ def test_every_command_of_the_readme_works(tmp_path_factory):
     assert "ready" in outputs[typed[0]]
     for command, output in outputs.items():
         if command.startswith("curl") and "-o " not in command:
-            reply = json.loads(output)
-            assert ("status" if "/feedback" in command else "model") in reply, f"{command}: {reply}"
+            response = json.loads(output)
+            assert ("status" if "/feedback" in command else "model") in response, f"{command}: {response}"
     assert (reader.checkout / "var" / "why.png").read_bytes().startswith(b"\x89PNG")
     assert (reader.checkout / "var" / "reports" / "load-test.html").is_file()
     assert (reader.checkout / "artifacts" / "lenet" / "1.0" / "exports" / "lenet.onnx").is_file()

@@ -24,14 +24,14 @@ def bundle(instance: Bundle) -> Bundle:
 
 
 class Watch:
-    """Asks readiness on both ports, and beta for a prediction, over and over while the block runs."""
+    """Polls readiness on both ports, and a prediction of beta, while the block runs; `seen` holds the status codes."""
 
     def __init__(self, bundle: Bundle):
         self.bundle = bundle
         self.seen = {"control": set(), "public": set(), "predictions": set()}
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=arguments)
+            threading.Thread(target=self._poll, args=arguments)
             for arguments in (
                 ("control", f"http://127.0.0.1:{bundle.settings.control_port}/ready", "GET"),
                 ("public", f"{bundle.settings.url}/ready", "GET"),
@@ -39,9 +39,9 @@ class Watch:
             )
         ]
 
-    def _ask(self, name, url, method):
+    def _poll(self, name, url, method):
         with httpx.Client(timeout=30, trust_env=False) as client:
-            while not self._over.is_set():
+            while not self._stopped.is_set():
                 try:
                     self.seen[name].add(client.request(method, url).status_code)
                 except httpx.TransportError:
@@ -51,11 +51,11 @@ class Watch:
     def __enter__(self):
         for thread in self._threads:
             thread.start()
-        eventually(lambda: all(self.seen.values()), "an answer before anything is killed")
+        eventually(lambda: all(self.seen.values()), "a response before anything is killed")
         return self
 
     def __exit__(self, *_):
-        self._over.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join()
 
@@ -82,7 +82,7 @@ def test_a_killed_worker(bundle: Bundle):
     assert "its worker died" in closed.json()["message"]
     assert bundle.worker_pids("alpha") != [pid]
     assert watch.seen["public"] == {200, 503}
-    assert watch.seen["predictions"] == {200}  # the other model did not notice
+    assert watch.seen["predictions"] == {200}  # the other model is not affected
 
 
 def test_a_killed_torchserve(bundle: Bundle):
@@ -93,7 +93,7 @@ def test_a_killed_torchserve(bundle: Bundle):
         back(bundle, "torchserve", pid)
     assert watch.seen["control"] == {200, 503}
     assert watch.seen["public"] == {200, 503}
-    assert watch.seen["predictions"] == {200, 503}  # never 400, TorchServe's answer to an old key
+    assert watch.seen["predictions"] == {200, 503}  # never 400, TorchServe's response to an old key
     assert not [worker for worker in workers if psutil.pid_exists(worker)], "workers outlived their TorchServe"
 
 
@@ -141,7 +141,7 @@ def test_a_killed_supervisor_takes_everything_along(bundle: Bundle):
     def command(process: psutil.Process) -> str:
         try:
             return " ".join(process.cmdline())
-        except psutil.ZombieProcess:  # it has just died, and nobody has looked yet
+        except psutil.ZombieProcess:  # it has just died, and its parent has not waited for it yet
             return ""
 
     def left():

@@ -1,4 +1,4 @@
-"""Our archives on a stock TorchServe that has never seen this repository: another environment, another folder."""
+"""Marina's archives on an unmodified TorchServe, in an environment and a folder without this repository."""
 
 import os
 import signal
@@ -60,19 +60,19 @@ def wait_for_workers(management: str, server: subprocess.Popen, log) -> None:
         assert server.poll() is None, log.read_text()[-3000:]
         time.sleep(1)
         try:
-            answers = [httpx.get(f"{management}/models/{name}", trust_env=False).json() for name in STARTERS]
+            models = [httpx.get(f"{management}/models/{name}", trust_env=False).json() for name in STARTERS]
         except httpx.TransportError:
             continue
-        states = [worker["status"] for answer in answers if isinstance(answer, list) for worker in answer[0]["workers"]]
+        states = [worker["status"] for model in models if isinstance(model, list) for worker in model[0]["workers"]]
         if states == ["READY"] * len(STARTERS):
             return
     pytest.fail(f"not all workers are READY: {log.read_text()[-3000:]}")
 
 
 @pytest.mark.parametrize("name", STARTERS)
-def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
+def test_an_archive_predicts_and_explains_on_a_stock_torchserve(stock, name):
     requests = list(evaluation.requests_of(name, limit=8))
-    replies = [
+    responses = [
         httpx.post(
             f"{stock}/predictions/{name}",
             content=request.body,
@@ -82,8 +82,10 @@ def test_an_archive_answers_and_explains_on_a_stock_torchserve(stock, name):
         )
         for request in requests
     ]
-    assert {reply.status_code for reply in replies} == {200}, replies[0].text
-    measured = evaluation.score(name, [request.truth for request in requests], [reply.json() for reply in replies])
+    assert {response.status_code for response in responses} == {200}, responses[0].text
+    measured = evaluation.score(
+        name, [request.truth for request in requests], [response.json() for response in responses]
+    )
     if "accuracy" in measured:
         assert measured["accuracy"] >= 0.5
     else:

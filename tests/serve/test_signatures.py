@@ -44,7 +44,7 @@ def bundle(started, instance: Bundle) -> Bundle:
         ("empty-1.0.mar", "it was changed or renamed"),
     ],
 )
-def test_start_names_what_it_refuses(started, archive, why):
+def test_start_names_the_rejected_archives(started, archive, why):
     assert started.returncode == 1
     (line,) = [line for line in started.stdout.splitlines() if archive in line]
     assert line.startswith("refused")
@@ -57,20 +57,20 @@ def test_start_names_the_model_that_does_not_load_and_why(started):
     assert "RuntimeError: this model is broken on purpose" in started.stderr
 
 
-def test_the_rest_is_served(bundle: Bundle):
+def test_the_other_archives_are_served(bundle: Bundle):
     assert bundle.http.post("/predictions/original", json={}).status_code == 200
     # The newest version that was not refused is the default.
     assert bundle.http.post("/predictions/good", json={}).json()["version"] == "1.0"
 
 
-def test_requests_for_the_refused_say_why(bundle: Bundle):
+def test_requests_to_rejected_models_get_a_503_with_the_reason(bundle: Bundle):
     for path, why in (("good/2.0", "changed or renamed"), ("renamed", "changed or renamed"), ("broken", "on purpose")):
-        answer = bundle.http.post(f"/predictions/{path}", json={})
-        assert answer.status_code == 503
-        assert why in answer.json()["message"]
+        response = bundle.http.post(f"/predictions/{path}", json={})
+        assert response.status_code == 503
+        assert why in response.json()["message"]
 
 
-def test_ready_tells_the_truth_about_each(bundle: Bundle):
+def test_ready_reports_the_state_of_each_version(bundle: Bundle):
     ready = bundle.http.get("/ready")
     assert ready.status_code == 503
     models = ready.json()["models"]
@@ -81,7 +81,7 @@ def test_ready_tells_the_truth_about_each(bundle: Bundle):
     assert "on purpose" in models["broken"]["versions"]["1.0"]["reason"]
 
 
-def test_register_refuses_too(bundle: Bundle):
+def test_register_rejects_a_changed_archive(bundle: Bundle):
     late = bundle.pack("late")
     late.write_bytes(late.read_bytes() + b"\0")
     refused = bundle.run("register", "late")

@@ -1,4 +1,4 @@
-"""The trained models over HTTP: as good as their cards say, and patient with bad input."""
+"""The trained models over HTTP: metrics as in their cards, and bad input, which kills no worker."""
 
 import json
 import re
@@ -10,29 +10,29 @@ from marina.training import evaluation
 from marina.training.task import EvaluationRequest
 from tests.samples import bomb, picture
 from tests.serve.bundle import eventually
-from tests.serve.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, ask_all, card_of
+from tests.serve.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, card_of, send_all
 
 pytestmark = pytest.mark.serve
 
 
 def workers(starters, name: str) -> list[tuple[str, int]]:
     url = f"http://127.0.0.1:{starters.settings.management_port}/models/{name}"
-    answer = httpx.get(url, headers=starters.token("management"), trust_env=False)
-    return [(worker["status"], worker["pid"]) for worker in answer.json()[0]["workers"]]
+    response = httpx.get(url, headers=starters.token("management"), trust_env=False)
+    return [(worker["status"], worker["pid"]) for worker in response.json()[0]["workers"]]
 
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
-    replies = ask_all(starters, f"/predictions/{name}", tests_of(name))
-    assert {reply.status_code for reply in replies} == {200}
+    responses = send_all(starters, f"/predictions/{name}", tests_of(name))
+    assert {response.status_code for response in responses} == {200}
     measured = evaluation.score(
-        name, [request.truth for request in tests_of(name)], [reply.json() for reply in replies]
+        name, [request.truth for request in tests_of(name)], [response.json() for response in responses]
     )
     card = card_of(name)
-    assert len(replies) == card["data"]["sizes"]["test"]
+    assert len(responses) == card["data"]["sizes"]["test"]
     assert measured
     for metric, value in measured.items():
-        # Sums over another batch differ in the last bits of a float32; no answer may change for it.
+        # Sums over another batch differ in the last bits of a float32; no predicted class may change because of it.
         assert value == pytest.approx(card["metrics"][metric], abs=1e-4 if TASK[name] == "tabular_regression" else 1e-9)
 
 
@@ -58,24 +58,24 @@ BAD = {
 
 
 @pytest.mark.parametrize(("name", "case"), [(name, case) for case, (names, _, _) in BAD.items() for name in names])
-def test_bad_input_is_refused_and_kills_nobody(starters, name, case):
+def test_bad_input_is_rejected_and_kills_no_worker(starters, name, case):
     _, request, field = BAD[case]
     before = workers(starters, name)
     for verb in ("predictions", "explanations"):
-        (reply,) = ask_all(starters, f"/{verb}/{name}", [request])
-        assert 400 <= reply.status_code < 500, reply.text
-        assert reply.json()["code"] == reply.status_code
-        assert reply.json()["field"].startswith(field)
-        assert reply.json()["message"]
+        (response,) = send_all(starters, f"/{verb}/{name}", [request])
+        assert 400 <= response.status_code < 500, response.text
+        assert response.json()["code"] == response.status_code
+        assert response.json()["field"].startswith(field)
+        assert response.json()["message"]
     assert workers(starters, name) == before
     assert before[0][0] == "READY"
 
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_a_body_over_the_limit_gets_a_413_with_json(starters, name):
-    (reply,) = ask_all(starters, f"/predictions/{name}", [raw(b"0" * 34_000_000)])
-    assert reply.status_code == 413
-    assert (reply.json()["code"], reply.json()["field"]) == (413, "body")
+    (response,) = send_all(starters, f"/predictions/{name}", [raw(b"0" * 34_000_000)])
+    assert response.status_code == 413
+    assert (response.json()["code"], response.json()["field"]) == (413, "body")
 
 
 def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
@@ -90,18 +90,18 @@ def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
         try:
             before = workers(starters, "lenet")
             eight = [*tests_of("lenet")[:7], raw(picture(kind="JPEG")[:500], "image/jpeg")]
-            replies = ask_all(starters, "/predictions/lenet", [*eight[3:], *eight[:3]])
-            assert sorted(reply.status_code for reply in replies) == [200] * 7 + [400]
+            responses = send_all(starters, "/predictions/lenet", [*eight[3:], *eight[:3]])
+            assert sorted(response.status_code for response in responses) == [200] * 7 + [400]
             assert workers(starters, "lenet") == before
         finally:
             client.delete(f"{management}/lenet/1.0").raise_for_status()
     starters.do("register", "lenet", "1.0")
-    assert ask_all(starters, "/predictions/lenet", tests_of("lenet")[:1])[0].status_code == 200
+    assert send_all(starters, "/predictions/lenet", tests_of("lenet")[:1])[0].status_code == 200
 
 
 @pytest.mark.parametrize("name", STARTERS)
-def test_metrics_are_there_with_model_and_version(starters, tests_of, name):
-    ask_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
+def test_metrics_have_labels_for_model_and_version(starters, tests_of, name):
+    send_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
     labels = rf'ModelName="{name}",ModelVersion="1.0"'
     refused = rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]'
     # A worker reports its counts once a second.
@@ -111,9 +111,9 @@ def test_metrics_are_there_with_model_and_version(starters, tests_of, name):
         seconds = re.search(rf"^marina_{stage}_seconds_sum{{{labels}.*}} (\S+)$", text, re.MULTILINE)
         assert seconds, f"no marina_{stage}_seconds of {name}"
         assert float(seconds[1]) > 0
-    answers = dict(re.findall(rf'^marina_answers_total{{{labels},Status="(\d+)".*}} (\S+)$', text, re.MULTILINE))
-    assert float(answers["200"]) >= 1
-    assert float(answers["400"]) >= 1
+    counts = dict(re.findall(rf'^marina_answers_total{{{labels},Status="(\d+)".*}} (\S+)$', text, re.MULTILINE))
+    assert float(counts["200"]) >= 1
+    assert float(counts["400"]) >= 1
     assert f'ts_inference_requests_total{{model_name="{name}",model_version="1.0"' in text
 
 
@@ -130,7 +130,7 @@ def test_every_card_is_listed_and_every_model_documented(starters):
     assert starters.http.get("/docs").status_code == 200
 
 
-def test_what_curl_sends_by_default_is_understood(starters):
+def test_requests_with_the_default_content_type_of_curl_are_accepted(starters):
     form = {"content-type": "application/x-www-form-urlencoded"}
     body = json.dumps({"features": [1.0] * 13})
     assert starters.http.post("/predictions/housing_mlp", content=body, headers=form).status_code == 200

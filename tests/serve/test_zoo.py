@@ -28,7 +28,7 @@ CLOSE = 2e-3  # of a metric: sums over a batch of another size differ in their l
 
 @dataclass
 class Zoo:
-    """A bundle in a checkout of its own."""
+    """A bundle that runs in its own copy of the checkout; `ready` is the output of `make serve`."""
 
     reader: Reader
     ready: str
@@ -36,17 +36,17 @@ class Zoo:
     def card(self, name: str) -> dict[str, Any]:
         return json.loads((self.reader.checkout / "artifacts" / name / "1.0" / "card.json").read_text())
 
-    def ask(self, path: str, sent: Sequence[Mapping[str, Any]]) -> list[httpx.Response]:
+    def send(self, path: str, sent: Sequence[Mapping[str, Any]]) -> list[httpx.Response]:
         return post_all(f"http://127.0.0.1:{self.reader.port}", path, sent, AT_ONCE)
 
 
-def over_http(ask: SampleRequest) -> dict[str, Any]:
+def over_http(request: SampleRequest) -> dict[str, Any]:
     """Return a request as arguments of httpx.
 
-    Options beside a body go into the query, where it has room for them; else all fields are form parts. An empty option
-    in a query is left out.
+    Options beside a body become query parameters if they fit into a query; otherwise all fields become form parts,
+    because an empty option in a query would be dropped.
     """
-    fields, headers = dict(ask.fields), dict(ask.headers)
+    fields, headers = dict(request.fields), dict(request.headers)
     query = dict(parse_qsl(headers.pop("x-request-query", "")))
     options = [value for name, value in fields.items() if name != "body"]
     if fields and ("body" not in fields or not all(0 < len(value) < LONGEST for value in options)):
@@ -80,41 +80,43 @@ def test_all_models_are_ready_together(zoo):
 def test_the_metric_over_http_is_the_one_in_the_card(zoo, name):
     card = zoo.card(name)
     sent = list(evaluation.requests_of(name, sizes=card["data"]["sizes"]))
-    replies = zoo.ask(f"/predictions/{name}", [sendable(request, card["options"]) for request in sent])
-    assert {reply.status_code for reply in replies} == {200}, next(r.text for r in replies if r.status_code != 200)
-    measured = evaluation.score(name, [request.truth for request in sent], [reply.json() for reply in replies])
+    responses = zoo.send(f"/predictions/{name}", [sendable(request, card["options"]) for request in sent])
+    assert {response.status_code for response in responses} == {200}, next(
+        r.text for r in responses if r.status_code != 200
+    )
+    measured = evaluation.score(name, [request.truth for request in sent], [response.json() for response in responses])
     assert measured
     for metric, value in measured.items():
         assert value == pytest.approx(card["metrics"][metric], abs=CLOSE), metric
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_explanation_comes_or_a_400_that_says_why_not(zoo, name):
+def test_an_explanation_or_a_400_with_the_reason_is_returned(zoo, name):
     card = zoo.card(name)
-    (reply,) = zoo.ask(
+    (response,) = zoo.send(
         f"/explanations/{name}", [sendable(next(evaluation.requests_of(name, limit=1)), card["options"])]
     )
     if "explain" not in card:
-        assert (reply.status_code, reply.json()["field"]) == (400, "explain")
-        assert len(reply.json()["message"]) > 20
+        assert (response.status_code, response.json()["field"]) == (400, "explain")
+        assert len(response.json()["message"]) > 20
     elif card["explain"]["cost"] is None:  # hardly trained, it finds nothing
-        assert (reply.status_code, reply.json()["field"]) == (400, "image")
-        assert "nothing to explain" in reply.json()["message"]
+        assert (response.status_code, response.json()["field"]) == (400, "image")
+        assert "nothing to explain" in response.json()["message"]
     else:
-        assert reply.status_code == 200, reply.text
-        assert reply.json()["model"] == name
+        assert response.status_code == 200, response.text
+        assert response.json()["model"] == name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bad_requests_are_refused_and_good_ones_beside_them_answered(zoo, name):
+def test_bad_requests_are_rejected_and_good_ones_beside_them_succeed(zoo, name):
     bad = {
-        case: (over_http(ask), named)
-        for case, (ask, named) in tasks.find(models.find(name).task).BAD.items()
-        if "explain" not in ask.headers
+        case: (over_http(request), field)
+        for case, (request, field) in tasks.find(models.find(name).task).BAD.items()
+        if "explain" not in request.headers
     }
     good = sendable(next(evaluation.requests_of(name, limit=1)))
-    replies = zoo.ask(f"/predictions/{name}", [one for request, _ in bad.values() for one in (request, good)])
-    assert {reply.status_code for reply in replies[1::2]} == {200}
-    for reply, (case, (_, named)) in zip(replies[::2], bad.items(), strict=True):
-        assert reply.status_code == 400, f"{case}: {reply.text[:200]}"
-        assert reply.json()["field"] == named, case
+    responses = zoo.send(f"/predictions/{name}", [one for request, _ in bad.values() for one in (request, good)])
+    assert {response.status_code for response in responses[1::2]} == {200}
+    for response, (case, (_, field)) in zip(responses[::2], bad.items(), strict=True):
+        assert response.status_code == 400, f"{case}: {response.text[:200]}"
+        assert response.json()["field"] == field, case

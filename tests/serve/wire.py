@@ -24,8 +24,8 @@ def messages():
     entry.field.add(name="value", number=2, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
     kind = ".ts.PredictionsRequest.InputEntry"
     request.field.add(name="input", number=3, type=kinds.TYPE_MESSAGE, label=kinds.LABEL_REPEATED, type_name=kind)
-    reply = file.message_type.add(name="PredictionResponse")
-    reply.field.add(name="prediction", number=1, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
+    response = file.message_type.add(name="PredictionResponse")
+    response.field.add(name="prediction", number=1, type=kinds.TYPE_BYTES, label=kinds.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     names = ("ts.PredictionsRequest", "ts.PredictionResponse")
