@@ -1,12 +1,17 @@
-"""One file per task, found by file name: requests to it, and a model of it with random weights.
+"""Sample requests, and models with random weights, of each task; one module per task, named like the task.
 
-facts(card)              the codec, the network's arguments and the labels of an untrained model
-inputs(codec, arguments, count)   that many different inputs of its network, batch first
-GOOD, BAD                requests that are valid, and refused with the field that the 400 names
-EXPORTED                 one request as a file, with its name and content type, to export the network with
-loss(network, batch)     only if the outputs of the network do not depend on all of its weights
-SHAPE                    of its network's output for one input, if that is not a number per class, or one number
-numbers(response)        the numbers in a response, in an order that does not depend on them
+Each module defines:
+
+facts(card)                       codec, network arguments and labels of a model with random weights
+inputs(codec, arguments, count)   `count` different inputs of the network, (count, ...)
+GOOD                              valid requests by name of the case
+BAD                               invalid requests by name of the case, each with the field that the 400 response names
+EXPORTED                          file name, content type and body of the request to export the network with
+numbers(response)                 the numbers in a response, to compare responses; their order is independent of them
+SHAPE                             shape of the network's output for one input; only if not (classes,) or a single number
+loss(network, batch)              loss that depends on all weights; only if the network's output does not
+
+The modules `images`, `texts` and `class_probabilities` are shared by several tasks.
 """
 
 from importlib import import_module

@@ -21,7 +21,7 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 def loss(network, batch) -> Tensor:
-    """Of both parts, the reader given strips of the pages."""
+    """Return a loss of both parts, detector and recognizer; the recognizer gets strips of the pages."""
     return network(batch).square().mean() + network.reader(batch[:, :, :32]).square().mean()
 
 
@@ -29,7 +29,7 @@ def numbers(response) -> list[float]:
     return [number for line in response["lines"] for number in (*line["box"], line["confidence"], len(line["text"]))]
 
 
-GOOD = text_detection.GOOD  # a page is a page
+GOOD = text_detection.GOOD  # both tasks accept any image of a page
 
 BAD = images.BAD
 

@@ -1,4 +1,4 @@
-"""Faces -> whether two are of one person. What changes the gallery is in tests/handlers/vision/test_face_gallery.py."""
+"""Faces -> whether two are of one person. Requests that change the gallery are in test_face_gallery.py."""
 
 import base64
 import json

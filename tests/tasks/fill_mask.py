@@ -9,11 +9,11 @@ from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
 from tests.tasks import texts
 from tests.worker import JSON, SampleRequest
 
-LEARNT = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
+TRAINING_TEXTS = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
 
 
 def facts(card):
-    codec = WordPieceCodec.fit(LEARNT, **card.input)
+    codec = WordPieceCodec.fit(TRAINING_TEXTS, **card.input)
     return codec, {"vocabulary_size": codec.size, "separator": codec.number("[SEP]")}, []
 
 
@@ -23,7 +23,7 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 def loss(network, batch) -> Tensor:
-    """Of both questions."""
+    """Return a loss of both outputs of pretraining: masked words and next sentence."""
     states = network.features(batch)
     return network.words(states).square().sum() + network.next_sentence(states).square().sum()
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from handlers.codecs.image import ImageCodec
 from tests.samples import BASE64, picture
 from tests.tasks import images
-from tests.tasks.answers import probabilities as numbers
+from tests.tasks.class_probabilities import probabilities as numbers
 from tests.worker import JSON, SampleRequest
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]

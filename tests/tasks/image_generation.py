@@ -23,7 +23,7 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 def numbers(response) -> list[int]:
-    """The bytes of the images: the same seed gives the same, to the last bit."""
+    """Return the bytes of the images, which are equal to the last bit for the same seed."""
     return [byte for image in response["images"] for byte in base64.b64decode(image)]
 
 

@@ -27,7 +27,7 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 def numbers(response) -> list[float]:
-    """The mean of each channel: a pixel may be rounded the other way in another batch."""
+    """Return the mean of each channel, because in another batch a pixel may be rounded differently."""
     return (np.asarray(Image.open(io.BytesIO(base64.b64decode(response["image"])))).mean((0, 1)) / 2550).tolist()
 
 

@@ -1,4 +1,4 @@
-"""Requests that no image task accepts."""
+"""Invalid requests that every handler of images rejects."""
 
 from tests.samples import BASE64, bomb, picture
 from tests.worker import JSON, SampleRequest

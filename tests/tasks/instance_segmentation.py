@@ -9,7 +9,7 @@ __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "loss", "numbers"]
 
 
 def loss(network, batch) -> Tensor:
-    """With an object in each image but the first."""
+    """Return the training loss, with one object in each image except the first, which has none."""
     masks = torch.zeros(1, *batch.shape[-2:], dtype=torch.uint8)
     masks[:, 30:80, 20:60] = 1
     one = {"boxes": torch.tensor([[20.0, 30, 60, 80]]), "labels": torch.tensor([3]), "masks": masks}

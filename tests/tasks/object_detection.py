@@ -10,7 +10,7 @@ from tests.worker import SampleRequest
 
 __all__ = ["BAD", "GOOD", "facts", "inputs", "loss", "numbers"]
 
-ALL = {"threshold": b"0", "top": b"3"}  # an untrained network has low scores
+ALL = {"threshold": b"0", "top": b"3"}  # a network with random weights has low scores
 
 
 def facts(card):
@@ -29,13 +29,13 @@ def numbers(response) -> list[float]:
 
 
 def loss(network, batch) -> Tensor:
-    """With an object in each image but the first."""
+    """Return the training loss, with one object in each image except the first, which has none."""
     targets = [{"boxes": torch.tensor([[20.0, 30, 60, 80]]), "labels": torch.tensor([3])} for _ in batch]
     targets[0] = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     return torch.stack(list(network.losses(batch, targets).values())).sum()
 
 
-# Images come as they come to a classifier; the options are a detector's own.
+# A detector accepts images in the same forms as a classifier, but has other options.
 GOOD = {
     "all, however unsure": SampleRequest({"body": picture(), **ALL}),
     **{case: request for case, request in image_classification.GOOD.items() if not case.startswith("top")},

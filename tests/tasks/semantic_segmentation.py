@@ -26,7 +26,7 @@ def numbers(response) -> list[float]:
     return [response["classes"].get(label, 0.0) for label in response["labels"]]
 
 
-# Images come as they come to a classifier.
+# Accepts images in the same forms as a classifier.
 GOOD = {
     **{case: request for case, request in image_classification.GOOD.items() if not case.startswith("top")},
     "a strip": SampleRequest({"body": picture(size=(3000, 2))}),

@@ -7,12 +7,12 @@ from handlers.codecs.wordpieces import WordPieceCodec
 from handlers.codecs.words import SPECIAL, TextCodec
 from marina.training import pretrained
 from tests.tasks import texts
-from tests.tasks.answers import probabilities as numbers
+from tests.tasks.class_probabilities import probabilities as numbers
 from tests.worker import JSON, SampleRequest
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 
-LEARNT = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
+TRAINING_TEXTS = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "很", "买"]
 
 
@@ -21,7 +21,7 @@ def facts(card):
     if card.recipe.pretrained is None:
         codec = TextCodec([*SPECIAL, *WORDS], ["的"], **card.input)
         return codec, classes | {"vocabulary_size": len(codec.vocabulary)}, labels
-    pieces = WordPieceCodec.fit(LEARNT, **card.input)
+    pieces = WordPieceCodec.fit(TRAINING_TEXTS, **card.input)
     arguments = classes | {"vocabulary_size": pieces.size, "separator": pieces.number("[SEP]")}
     return pieces, arguments | dict(pretrained.find(card.recipe.pretrained).arguments), labels
 

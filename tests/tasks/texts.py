@@ -1,4 +1,4 @@
-"""Requests that every handler of texts refuses."""
+"""Invalid requests that every handler of texts rejects."""
 
 from tests.worker import JSON, SampleRequest
 

@@ -9,11 +9,16 @@ from handlers.codecs.subwords import SPECIAL, SubwordCodec
 from tests.tasks import texts
 from tests.worker import JSON, SampleRequest
 
-LEARNT = ["The meeting is on March 5, 2024.", "It costs 48 euros.", "会议时间是2024年3月5日。", "价格是48欧元。"] * 2
+TRAINING_TEXTS = [
+    "The meeting is on March 5, 2024.",
+    "It costs 48 euros.",
+    "会议时间是2024年3月5日。",
+    "价格是48欧元。",
+] * 2
 
 
 def facts(card):
-    codec = SubwordCodec.fit(LEARNT, **card.input)
+    codec = SubwordCodec.fit(TRAINING_TEXTS, **card.input)
     return codec, {"vocabulary_size": codec.size}, []
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from handlers.codecs.video import VideoCodec
 from tests.samples import picture
-from tests.tasks.answers import probabilities as numbers
+from tests.tasks.class_probabilities import probabilities as numbers
 from tests.video_samples import BASE64, clip, sound
 from tests.worker import JSON, SampleRequest
 

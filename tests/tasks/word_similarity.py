@@ -48,7 +48,7 @@ BAD = texts.BAD | {
     "a word that is not known": (sample_request("量子"), "text"),
     "several words": (sample_request("房间很好"), "text"),
     "emoji": (sample_request("😀"), "text"),
-    "what only we write": (sample_request("<UNK>"), "text"),
+    "a special token": (sample_request("<UNK>"), "text"),
     "top 0": (sample_request("好", top=0), "top"),
     "top x": (sample_request("好", top="x"), "top"),
 }

@@ -14,7 +14,7 @@ from handlers.text.text_request import TextInput
 from handlers.text_classification import TextClassification
 from handlers.word_similarity import WordSimilarity
 from tests.bare import Counting, bare, make_request
-from tests.tasks.fill_mask import LEARNT
+from tests.tasks.fill_mask import TRAINING_TEXTS
 
 WORDS = ["好", "不错", "房间", "很"]
 
@@ -123,7 +123,7 @@ class Filler(Counting):
 @pytest.fixture
 def filler(tmp_path):
     torch.manual_seed(3)
-    codec = WordPieceCodec.fit(LEARNT, 20, 100)
+    codec = WordPieceCodec.fit(TRAINING_TEXTS, 20, 100)
     return bare(FillMask, tmp_path, codec, Filler(codec.size).requires_grad_(False))
 
 

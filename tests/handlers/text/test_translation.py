@@ -8,14 +8,14 @@ from handlers.codecs.words import UNK
 from handlers.request import Request
 from handlers.text.beam_search import EXCLUDED_TOKENS, length_penalty
 from handlers.text.translation_request import max_target_tokens, pad_pair
-from tests.tasks.translation import LEARNT, sample_request
+from tests.tasks.translation import TRAINING_TEXTS, sample_request
 from tests.worker import SampleRequest
 
 NAMES = ("seq2seq", "transformer")
-CODEC = SubwordCodec.fit(LEARNT, 300, 500, 200)
+CODEC = SubwordCodec.fit(TRAINING_TEXTS, 300, 500, 200)
 
 
-@pytest.mark.parametrize("text", [*LEARNT[:4], "It costs 2024.", "价格是5。"])
+@pytest.mark.parametrize("text", [*TRAINING_TEXTS[:4], "It costs 2024.", "价格是5。"])
 def test_subwords_say_what_they_were_made_of(text):
     *numbers, end = CODEC.numbers(text).tolist()
     assert end == END
