@@ -38,21 +38,24 @@ def target(port, count=4):
 
 
 @contextmanager
-def scripted(answer):
-    """Start a server in a thread: `answer(count, request)` returns the reply; an empty one disconnects."""
+def scripted(respond):
+    """Start a server in a thread; yield a target and the accepted connections.
+
+    `respond(connections, request)` returns the bytes of a response, or a list of its pieces; if empty, it disconnects.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     accepted = []
 
-    def talk(client):
+    def serve(client):
         buffer = b""
-        with client, suppress(ConnectionError):  # the client may leave with a reply under way
+        with client, suppress(ConnectionError):  # the client may disconnect during a response
             while part := client.recv(1 << 16):
                 buffer += part
                 if not missing(buffer):
-                    answered = answer(len(accepted), buffer)
-                    if not answered:
+                    response = respond(len(accepted), buffer)
+                    if not response:
                         return
-                    for piece in answered if isinstance(answered, list) else [answered]:
+                    for piece in response if isinstance(response, list) else [response]:
                         client.sendall(piece)
                         time.sleep(0.005)
                     buffer = b""
@@ -64,7 +67,7 @@ def scripted(answer):
             except OSError:
                 return
             accepted.append(client)
-            threading.Thread(target=talk, args=(client,), daemon=True).start()
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:

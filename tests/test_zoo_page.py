@@ -148,7 +148,9 @@ PICTURE, TEXT = Response(b"png", "image/png"), Response(b"text", "text/plain")
         ((TEXT, PICTURE), True, None),
     ],
 )
-def test_the_picture_of_a_model_is_its_answer_or_else_its_explanation(tmp_path, monkeypatch, replies, explains, found):
+def test_the_picture_of_a_model_is_its_response_or_else_its_explanation(
+    tmp_path, monkeypatch, replies, explains, found
+):
     handler = type("Made", (Handler,), {"replies": replies, "explanation_schema": {} if explains else None})
     monkeypatch.setattr(zoo, "handler_class", {"a task": handler}.__getitem__)
     (tmp_path / "card.json").write_text('{"example": {"file": "f", "content_type": "text/x"}}')
@@ -166,11 +168,11 @@ def test_one_picture_a_task_by_its_first_trained_model(tmp_path, monkeypatch):
         (tmp_path / name / "1.0" / "card.json").touch()
     requested = []
 
-    def answer(task, weights):
+    def picture_of(task, weights):
         requested.append((task, weights))
         return None if task == "none" else png(600, 600)
 
-    monkeypatch.setattr(zoo, "picture_of", answer)
+    monkeypatch.setattr(zoo, "picture_of", picture_of)
     folder = tmp_path / "new" / "pictures"
     for _ in range(2):
         assert zoo.write_pictures(tmp_path, "1.0", folder) == [folder / "another.png", folder / "one.png"]

@@ -15,7 +15,7 @@ from benchmarks.load.wire import BrokenResponseError, Target, request, split
 from tests.stub_servers import scripted, standin
 
 
-def test_a_connection_is_kept_and_every_answer_counted():
+def test_a_connection_is_kept_alive_and_every_response_counted():
     with scripted(lambda _, __: reply()) as (to, accepted):
         found = closed_loop(
             to, concurrency=3, seconds=0.5, warm_up=0.1, is_right=lambda _, got: got == json.loads(BODY)
@@ -26,7 +26,7 @@ def test_a_connection_is_kept_and_every_answer_counted():
     assert 0 < found.quantile(0.5) <= found.quantile(0.99) < 0.5
 
 
-def test_errors_are_no_answers():
+def test_errors_are_not_counted_as_responses():
     with scripted(lambda _, __: reply(status=503)) as (to, _):
         found = closed_loop(to, 2, 0.3, 0)
     assert found.responses == 0
@@ -43,18 +43,18 @@ def test_a_closed_connection_is_an_error_and_reopened():
 
 
 def test_wrong_bodies_are_found():
-    def answer(_, sent):
+    def respond(_, sent):
         number = json.loads(sent.partition(b"\r\n\r\n")[2])["number"]
         return reply(json.dumps({"prediction": 7 if number == 2 else number}).encode())
 
-    with scripted(answer) as (to, _):
+    with scripted(respond) as (to, _):
         found = closed_loop(to, 1, 0.5, 0, is_right=lambda number, got: got["prediction"] == number)
     sent = [number for number, _ in found.bodies]
     assert found.wrong == sent.count(2) > 0
     assert set(sent) == {0, 1, 2, 3}
 
 
-def test_a_reply_in_pieces_and_in_chunks():
+def test_a_chunked_response_that_arrives_in_pieces():
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with scripted(lambda _, __: [head, b"5\r\n[1, 2\r\n3", b";x=y\r\n, 3\r\n1\r\n]\r\n", b"0\r\n\r\n"]) as (to, _):
         found = closed_loop(to, 1, 0.4, 0, is_right=lambda _, got: got == [1, 2, 3])
@@ -65,13 +65,13 @@ def test_a_reply_in_pieces_and_in_chunks():
 @pytest.mark.parametrize(
     "whole", [reply(b"{}"), b"HTTP/1.1 404 No\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"]
 )
-def test_no_part_of_a_reply_is_a_reply(whole):
+def test_an_incomplete_response_is_not_parsed(whole):
     assert all(split(whole[:end]) is None for end in range(len(whole)))
     assert split(whole) in {(200, b"{}"), (404, b"ab")}
 
 
 @pytest.mark.parametrize("broken", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nbody"])
-def test_what_is_no_reply_is_refused(broken):
+def test_bytes_that_are_no_http_response_are_an_error(broken):
     with pytest.raises(BrokenResponseError):
         split(broken)
 
@@ -100,7 +100,7 @@ def test_a_stall_of_two_seconds_shows_in_p99():
     assert (calm.errors, calm.wrong, quick.errors) == (0, 0, 0)
 
 
-def test_open_loop_counts_errors_and_wrong_answers():
+def test_open_loop_counts_errors_and_wrong_responses():
     with standin() as (_, to):
         assert open_loop.server(to, 100, 1, lambda _, __: False).wrong > 50
     with scripted(lambda _, __: reply(status=500)) as (to, _):
@@ -113,7 +113,7 @@ def test_the_highest_rate_is_bracketed():
     def measure(rate):
         return open_loop.OpenResult(rate, rate, {"99.00": 0.1 if rate <= 77 else 1.0}, 0, 0)
 
-    for low in (50, 100):  # the answer lies within the bracket, or below it
+    for low in (50, 100):  # the highest rate lies within the bracket, or below it
         probes = open_loop.highest_rate(measure, low, 200, bound=0.25, steps=7)
         best = max(probe.rate for probe in probes if probe.meets(0.25))
         assert 75 < best <= 77

@@ -71,7 +71,7 @@ def test_the_network_answers_row_by_row(name):
         assert together.shape == ((3, width) if width else (3,))
     assert len(together) == 3
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
-    assert together.std(dim=0).max() > 0, "the answer does not depend on the input"
+    assert together.std(dim=0).max() > 0, "the output does not depend on the input"
 
 
 @pytest.mark.parametrize("name", NAMES)

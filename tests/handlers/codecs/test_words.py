@@ -52,7 +52,7 @@ def test_a_text_is_cut_into_words_without_stop_words_and_spaces():
 def test_words_have_the_numbers_of_the_vocabulary():
     numbers = CODEC.numbers(["房间", "差", "很"])
     assert (numbers.tolist(), numbers.dtype) == ([4, UNK, 2], torch.int64)
-    assert CODEC.numbers([]).tolist() == [UNK]  # even no words have an answer
+    assert CODEC.numbers([]).tolist() == [UNK]  # an empty text still is a valid input
     assert (PAD, UNK) == (0, 1)
 
 

@@ -13,7 +13,7 @@ from handlers.codecs.text_line import Character, Reading, TextLineCodec
 from handlers.codecs.text_page import TextPageCodec
 from handlers.documents import page_reader
 from marina.training.tasks.document_ocr.document_metrics import details, score
-from tests.handlers.documents.test_text_detection import taught
+from tests.handlers.documents.test_text_detection import perfect_output
 from tests.samples import picture
 from tests.tasks.document_ocr import ALPHABET
 from tests.worker import SampleRequest
@@ -33,7 +33,7 @@ def blank() -> bytes:
 def finder(worker, monkeypatch):
     """A worker that finds two lines on every page, and reads a total in both."""
     handler = worker("invoice").handler
-    proposals = taught(BOXES).unsqueeze(0)
+    proposals = perfect_output(BOXES).unsqueeze(0)
     monkeypatch.setattr(handler, "optimized_network", lambda batch: proposals.expand(len(batch), -1, -1, -1, -1))
     reading = Reading([Character(one, 0.9, place, place) for place, one in enumerate("（小写）￥12.50")], 0.5)
     monkeypatch.setattr(TextLineCodec, "read", lambda codec, logits: reading)
@@ -94,7 +94,7 @@ def test_a_page_beside_a_larger_one_is_read_the_same():
     page = TextPageCodec(1280).page(picture("L", size=(256, 160)))
     alone = CODEC.page.normalize(page.pixels.unsqueeze(0))
     wide = torch.nn.functional.pad(alone, (0, 128, 0, 64))
-    (line, *_) = page_reader.detect_lines(taught(BOXES).unsqueeze(0))[0]
+    (line, *_) = page_reader.detect_lines(perfect_output(BOXES).unsqueeze(0))[0]
     with torch.inference_mode():
         one, other = (
             page_reader.recognize_lines(CODEC, batch, [[line]], network.reader)[0][0] for batch in (alone, wide)
@@ -111,7 +111,7 @@ def test_lines_keep_their_order_however_they_are_batched():
 
 def test_a_reader_that_gives_no_number_costs_its_page_alone():
     batch = torch.rand(2, 1, 256, 256).clamp(min=0.1)
-    found = page_reader.detect_lines(taught(BOXES).unsqueeze(0).expand(2, -1, -1, -1, -1))
+    found = page_reader.detect_lines(perfect_output(BOXES).unsqueeze(0).expand(2, -1, -1, -1, -1))
     calls = iter((float("nan"), 0.0, 0.0, 0.0))
 
     def read(lines):

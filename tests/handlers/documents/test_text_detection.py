@@ -1,4 +1,4 @@
-"""Proposals and lines: what the network is taught of a page, what is made of its answer, how lines are counted."""
+"""Text detection: training targets of a page, decoding of the network's output to lines, and the metric of lines."""
 
 import io
 
@@ -18,28 +18,28 @@ from tests.worker import SampleRequest
 BOXES = [[20.0, 30.0, 200.0, 52.0], [100.0, 90.0, 240.0, 130.0], [16.0, 150.0, 90.0, 162.0]]
 
 
-def taught(boxes, rows=16, columns=16) -> torch.Tensor:
-    """The output of a network that learned its targets by heart."""
+def perfect_output(boxes, rows=16, columns=16) -> torch.Tensor:
+    """Return the output of a network that predicts the targets of these lines perfectly."""
     output = line_losses.anchor_targets(torch.tensor(boxes).reshape(-1, 4), rows, columns)
     output[..., 0] = torch.where(output[..., 0] == 1, 9.0, -9.0)
     output[..., 3] = output[..., 3].nan_to_num()
     return output
 
 
-def test_lines_come_back_out_of_what_is_taught():
-    found = connect_lines(taught(BOXES))
+def test_decoding_the_targets_returns_the_lines():
+    found = connect_lines(perfect_output(BOXES))
     assert [line.box for line in found] == [pytest.approx(box, abs=0.1) for box in BOXES]
     assert all(line.score > 0.99 for line in found)
-    assert connect_lines(taught([])) == []
+    assert connect_lines(perfect_output([])) == []
 
 
-def test_every_anchor_is_16_wide_and_a_good_one_is_taught_the_rest_of_the_way():
-    wanted = line_losses.anchor_targets(torch.tensor([[32.0, 40.0, 64.0, 73.0]]), rows=8, columns=8)
-    text = (wanted[..., 0] == 1).nonzero()
+def test_every_anchor_is_16_wide_and_positive_anchors_decode_to_the_line():
+    targets = line_losses.anchor_targets(torch.tensor([[32.0, 40.0, 64.0, 73.0]]), rows=8, columns=8)
+    text = (targets[..., 0] == 1).nonzero()
     assert set(text[:, 1].tolist()) == {2, 3}
     assert HEIGHTS[3] == 33
     assert [3, 2, 3] in text.tolist()
-    boxes = decode_proposals(wanted)[wanted[..., 0] == 1]
+    boxes = decode_proposals(targets)[targets[..., 0] == 1]
     torch.testing.assert_close(boxes[:, [1, 3]], torch.tensor([[40.0, 73.0]]).expand(len(boxes), -1))
     assert (boxes[:, 2] - boxes[:, 0] == 16).all()
 
@@ -82,7 +82,7 @@ def test_pages_keep_their_size_up_to_the_limit():
 
 def test_boxes_are_in_pixels_of_the_image_as_sent(worker, monkeypatch):
     handler = worker("ctpn").handler
-    monkeypatch.setattr(handler, "optimized_network", lambda batch: taught(BOXES[:2]).unsqueeze(0))
+    monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:2]).unsqueeze(0))
     monkeypatch.setattr(handler, "codec", TextPageCodec(256))
     (reply,) = worker("ctpn").send(SampleRequest({"body": picture(size=(512, 512))}))
     found = [line["box"] for line in reply.json["lines"]]
@@ -91,7 +91,7 @@ def test_boxes_are_in_pixels_of_the_image_as_sent(worker, monkeypatch):
 
 def test_the_annotated_picture_shows_the_boxes_on_the_page(worker, monkeypatch):
     handler = worker("ctpn").handler
-    monkeypatch.setattr(handler, "optimized_network", lambda batch: taught(BOXES[:1]).unsqueeze(0))
+    monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:1]).unsqueeze(0))
     (reply,) = worker("ctpn").send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
     assert reply.content_type == "image/png"
     image = Image.open(io.BytesIO(reply.body))
