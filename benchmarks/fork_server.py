@@ -24,7 +24,7 @@ from marina.packaging.sign import sign
 from marina.serving import supervisor
 from marina.serving.launch import worker_processes
 from marina.settings import ROOT, Settings
-from tests.serve.bundle import Bundle, bundle_in
+from tests.serve.support.bundle import Bundle, bundle_in
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 SWITCH = {"on": True, "off": False}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from handlers.vision import face_gallery
-from tests.worker import Worker, untrained
+from tests.support.worker import Worker, untrained
 
 
 def pytest_configure() -> None:

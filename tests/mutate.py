@@ -102,7 +102,7 @@ def score(alive: int, counted: int) -> str:
 
 def nearest(file: str) -> list[str]:
     """The test files that import this module, but those that start servers."""
-    found = [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "serve"]
+    found = [path for path in (ROOT / "tests").rglob("test_*.py") if "serve" not in path.parts]
     return sorted(str(path.relative_to(ROOT)) for path in found if module(file) in imported(path))
 
 

@@ -11,8 +11,8 @@ from marina.packaging import zoo
 from marina.packaging.zoo import REVIEWERS, below_best, write_page
 from marina.settings import ROOT
 from tests import tasks
-from tests.serve.guide import blocks, commands
-from tests.worker import untrained
+from tests.serve.support.guide import blocks, commands
+from tests.support.worker import untrained
 
 README, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
 

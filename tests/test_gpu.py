@@ -9,7 +9,7 @@ import torch
 import models
 from marina.settings import ROOT
 from tests import tasks
-from tests.worker import SampleRequest, Worker, untrained
+from tests.support.worker import SampleRequest, Worker, untrained
 
 HAS_GPU = torch.cuda.is_available()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from marina.settings import ROOT, Settings
-from tests.serve.bundle import dummy, free_ports
+from tests.serve.support.bundle import dummy, free_ports
 
 EDITABLE = ["config.properties", "experiments.yaml"]
 

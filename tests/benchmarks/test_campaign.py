@@ -14,7 +14,7 @@ from benchmarks.load.wire import Target
 from benchmarks.processes import NotReadyError
 from benchmarks.results import comparison_report, intervals
 from benchmarks.results.records import Records, Step
-from tests.stub_servers import scripted
+from tests.support.stub_servers import scripted
 
 
 def test_statistics_on_known_numbers():

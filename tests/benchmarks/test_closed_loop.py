@@ -12,7 +12,7 @@ from benchmarks.load import open_loop
 from benchmarks.load.closed_loop import closed_loop
 from benchmarks.load.noop_server import BODY, reply
 from benchmarks.load.wire import BrokenResponseError, Target, request, split
-from tests.stub_servers import scripted, standin
+from tests.support.stub_servers import scripted, standin
 
 
 def test_a_connection_is_kept_alive_and_every_response_counted():

@@ -19,7 +19,7 @@ from tests.cli.bundle_status import status_of, version
 @pytest.fixture
 def ports(settings):
     """Settings whose ports are free, as far as one can know."""
-    from tests.serve.bundle import free_ports
+    from tests.serve.support.bundle import free_ports
 
     return settings.model_copy(update=dict(zip(settings.ports, free_ports(len(settings.ports)), strict=True)))
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from marina.experiments.database import connect
 from marina.experiments.log_ingest import LogIngest
 from marina.settings import Settings
+from tests.experiments.control_loop.loop_harness import LoopHarness
 from tests.experiments.log_lines import add
-from tests.experiments.loop_harness import LoopHarness
 from tests.experiments.routing.envoy_instance import EnvoyInstance, temporary_envoy
 
 

@@ -11,7 +11,7 @@ from ts.context import Context
 
 from handlers import metrics
 from tests.handlers.scaling import SERVING, Scale
-from tests.metrics import Cache
+from tests.support.metrics import Cache
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from PIL import Image
 import models
 from marina.handler_lookup import handler_class
 from tests import tasks
-from tests.samples import picture
-from tests.worker import SampleRequest
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 
 NAMES = models.names()
 TASK = {name: models.find(name).task for name in NAMES}

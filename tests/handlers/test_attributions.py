@@ -14,8 +14,8 @@ from handlers.response import Response
 from handlers.tabular_regression import TabularRegression
 from handlers.video_classification import VideoClassification
 from handlers.vision.drawing import contact_sheet, heatmap
-from tests.bare import PNG, Linear, bare, make_request, pixels_of, same_picture
-from tests.video_samples import clip
+from tests.support.bare import PNG, Linear, bare, make_request, pixels_of, same_picture
+from tests.support.video_samples import clip
 
 LABELS = ["猫", "狗", "鸟"]
 

@@ -7,7 +7,7 @@ import torch
 from ts.context import Context
 
 from tests.handlers.scaling import EXPLAIN, Explaining, Scaling, post
-from tests.metrics import Cache
+from tests.support.metrics import Cache
 
 
 def test_the_weights_of_the_folder_are_loaded_for_inference_only(served, folder, threads):

@@ -9,7 +9,7 @@ from handlers import metrics
 from handlers.errors import BadRequest
 from handlers.metrics import SAMPLES, HandlerMetrics
 from handlers.response import Response
-from tests.metrics import Cache, StubMetric
+from tests.support.metrics import Cache, StubMetric
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import models
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
 
 NAMES = [name for name in models.names() if models.find(name).task == "image_generation"]
 

@@ -13,9 +13,9 @@ from handlers.request import Request
 from handlers.vision.style_optimization import gram_matrix, relative_error
 from marina.training import pretrained
 from marina.training.pretrained.image_backbones import BGR_MEAN, MEAN, STD, adapted_to_rgb
-from tests.samples import picture
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 from tests.tasks.image_stylization import OTHER, PHOTO, stylization_request
-from tests.worker import SampleRequest
 
 NAME = "style_transfer"
 FORM = {"image": PHOTO, "style": OTHER, "steps": b"3", "size": b"64"}

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import models
-from tests.samples import picture
-from tests.worker import SampleRequest
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 
 NAMES = [name for name in models.names() if models.find(name).task == "image_translation"]
 

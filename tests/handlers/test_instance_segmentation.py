@@ -18,9 +18,9 @@ from marina.training import run
 from marina.training.tasks.common.boxes import BoxAugment
 from marina.training.tasks.instance_segmentation import average_precisions, squared
 from models.parts.masks import pasted
-from tests import coco_samples
-from tests.samples import picture, png
-from tests.worker import SampleRequest, Worker
+from tests.support import coco_samples
+from tests.support.samples import picture, png
+from tests.support.worker import SampleRequest, Worker
 
 NAME = "mask_rcnn"
 PNG = {"accept": "image/png"}

@@ -16,10 +16,10 @@ from marina.packaging.build import build
 from marina.training import run
 from marina.training.tasks.common.boxes import BoxAugment, average_precision
 from models.parts.anchors import CODER, default_boxes, hard_negatives, match
-from tests.samples import picture
+from tests.support.samples import picture
+from tests.support.voc_samples import devkit
+from tests.support.worker import SampleRequest, Worker
 from tests.tasks.object_detection import ALL
-from tests.voc_samples import devkit
-from tests.worker import SampleRequest, Worker
 
 NAMES = [name for name in models.names() if models.find(name).task == "object_detection"]
 DETECTORS = NAMES + [name for name in models.names() if models.find(name).task == "instance_segmentation"]

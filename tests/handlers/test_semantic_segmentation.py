@@ -16,10 +16,10 @@ from handlers.codecs import segmentation_mask as codec
 from handlers.response import MAX_BYTES
 from marina.packaging.build import build
 from marina.training import evaluation, run
-from tests.samples import picture, png
+from tests.support.samples import picture, png
+from tests.support.voc_samples import PALETTE, devkit
+from tests.support.worker import SampleRequest, Worker
 from tests.tasks.semantic_segmentation import LABELS
-from tests.voc_samples import PALETTE, devkit
-from tests.worker import SampleRequest, Worker
 
 NAMES = [name for name in models.names() if models.find(name).task == "semantic_segmentation"]
 EXPLAIN = {"explain": "True"}

@@ -8,9 +8,9 @@ import torch
 from handlers.base import TaskHandler
 from handlers.metrics import HandlerMetrics
 from handlers.streaming import GRPC_STREAMS, StreamingHandler
-from tests.frontend import HTTP, Frontend
-from tests.metrics import Cache
-from tests.serve.counting_handler import Counting
+from tests.serve.support.counting_handler import Counting
+from tests.support.frontend import HTTP, Frontend
+from tests.support.metrics import Cache
 
 
 @pytest.fixture

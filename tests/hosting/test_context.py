@@ -20,8 +20,8 @@ from marina.hosting.context import HostingContext, RequestState
 from marina.hosting.host import decode_body
 from marina.hosting.metrics import HostedMetrics
 from tests import tasks
-from tests.serve.counting_handler import Counting
-from tests.worker import JSON, METRICS, untrained
+from tests.serve.support.counting_handler import Counting
+from tests.support.worker import JSON, METRICS, untrained
 
 HEADERS = {"a": {"x-request-id": "1", "ts_request_sequence_id": "s"}, "b": {}}
 

@@ -19,14 +19,14 @@ from marina.packaging.build import build
 from marina.packaging.sign import PUBLIC
 from marina.packaging.verify import NotVerifiedError
 from tests import tasks
-from tests.serve.counting_handler import Counting
-from tests.worker import untrained
+from tests.serve.support.counting_handler import Counting
+from tests.support.worker import untrained
 
 ROOT = Path(__file__).parents[2]
 GOOD = tasks.find("tabular_regression").GOOD["list"].fields["body"]
 CARD = {"name": "counting", "version": "1.0", "serving": {"batch_size": 2, "threads": 1}}
 
-# Opens an archive, where neither TorchServe nor the checkout's handlers and models (an editable install) can be imported.
+# Opens an archive where neither TorchServe nor the checkout (an editable install) can be imported.
 ALONE = """
 import importlib.abc, json, sys
 from pathlib import Path

@@ -9,8 +9,8 @@ import models
 from marina.settings import ROOT
 from marina.training import evaluation
 from marina.training.task import EvaluationRequest
-from tests.serve.bundle import Bundle, bundle_in
-from tests.serve.real import STARTERS, TASK
+from tests.serve.support.bundle import Bundle, bundle_in
+from tests.serve.support.real import STARTERS, TASK
 
 
 @pytest.fixture(scope="module")

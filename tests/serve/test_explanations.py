@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serve.real import IMAGES, TABLES, TEXTS
+from tests.serve.support.real import IMAGES, TABLES, TEXTS
 
 pytestmark = pytest.mark.serve
 

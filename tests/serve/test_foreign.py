@@ -12,8 +12,8 @@ from torchvision.models import resnet18
 
 from marina.packaging.sign import private_key
 from marina.settings import ROOT
-from tests.samples import picture
-from tests.serve.bundle import bundle_in
+from tests.serve.support.bundle import bundle_in
+from tests.support.samples import picture
 
 pytestmark = pytest.mark.serve
 CLASSES = ["cat", "dog", "ship", "frog", "bird"]  # five: the upstream handler always names the five best

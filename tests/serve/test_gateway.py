@@ -12,8 +12,8 @@ from marina.serving.envoy.clusters import stat_name
 from marina.serving.envoy.route_state import ModelRouteState, RouteExtension, VersionRouteState
 from marina.serving.envoy.routes import route_table
 from marina.serving.reconciler import desired_state, model_store
-from tests.serve.bundle import Bundle
-from tests.serve.wire import certificate
+from tests.serve.support.bundle import Bundle
+from tests.serve.support.wire import certificate
 
 VERSIONS = {"1.0": VersionRouteState(20), "2.0": VersionRouteState(20, (503, 'two is not ready: "because"'))}
 

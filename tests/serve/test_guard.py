@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.serve.bundle import Bundle, eventually
-from tests.serve.load import Load
+from tests.serve.support.bundle import Bundle, eventually
+from tests.serve.support.load import Load
 
 pytestmark = pytest.mark.serve
 

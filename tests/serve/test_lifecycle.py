@@ -8,8 +8,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.serve.bundle import Bundle, dummy, eventually
-from tests.serve.wire import messages
+from tests.serve.support.bundle import Bundle, dummy, eventually
+from tests.serve.support.wire import messages
 
 pytestmark = pytest.mark.serve
 

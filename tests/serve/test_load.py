@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marina.settings import ROOT
-from tests.serve.real import STARTERS
+from tests.serve.support.real import STARTERS
 
 pytestmark = pytest.mark.serve
 

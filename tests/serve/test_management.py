@@ -5,7 +5,7 @@ import threading
 import httpx
 import pytest
 
-from tests.serve.bundle import Bundle
+from tests.serve.support.bundle import Bundle
 
 pytestmark = pytest.mark.serve
 CLIENTS = 2  # to each path

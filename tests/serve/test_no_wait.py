@@ -5,7 +5,7 @@ import threading
 import httpx
 import pytest
 
-from tests.serve.bundle import Bundle
+from tests.serve.support.bundle import Bundle
 
 SECONDS = 0.3
 

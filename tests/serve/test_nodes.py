@@ -6,8 +6,8 @@ import signal
 import psutil
 import pytest
 
-from tests.serve.bundle import Bundle, bundle_in, eventually
-from tests.serve.load import Load, assigned
+from tests.serve.support.bundle import Bundle, bundle_in, eventually
+from tests.serve.support.load import Load, assigned
 from tests.serve.test_resilience import pid_of
 
 pytestmark = pytest.mark.serve

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from marina.serving import supervisor
-from tests.serve.bundle import Bundle, eventually
+from tests.serve.support.bundle import Bundle, eventually
 
 pytestmark = pytest.mark.serve
 

@@ -13,8 +13,8 @@ import pytest
 
 from marina.settings import ROOT
 from marina.training import evaluation
-from tests.serve.bundle import free_ports
-from tests.serve.real import STARTERS, card_of
+from tests.serve.support.bundle import free_ports
+from tests.serve.support.real import STARTERS, card_of
 
 pytestmark = pytest.mark.serve
 CONFIG = """inference_address=http://127.0.0.1:{0}

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from marina.packaging.verify import signature_of
-from tests.serve.bundle import Bundle
+from tests.serve.support.bundle import Bundle
 
 pytestmark = pytest.mark.serve
 

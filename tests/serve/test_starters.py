@@ -8,9 +8,9 @@ import pytest
 
 from marina.training import evaluation
 from marina.training.task import EvaluationRequest
-from tests.samples import bomb, picture
-from tests.serve.bundle import eventually
-from tests.serve.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, card_of, send_all
+from tests.serve.support.bundle import eventually
+from tests.serve.support.real import IMAGES, STARTERS, TABLES, TASK, TEXTS, card_of, send_all
+from tests.support.samples import bomb, picture
 
 pytestmark = pytest.mark.serve
 

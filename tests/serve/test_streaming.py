@@ -12,9 +12,9 @@ import grpc
 import httpx
 import pytest
 
-from tests.serve.bundle import Bundle, eventually
-from tests.serve.counting import counting
-from tests.serve.wire import messages
+from tests.serve.support.bundle import Bundle, eventually
+from tests.serve.support.counting import counting
+from tests.serve.support.wire import messages
 
 pytestmark = pytest.mark.serve
 SERVICE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"

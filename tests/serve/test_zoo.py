@@ -13,9 +13,9 @@ import pytest
 import models
 from marina.training import evaluation
 from tests import tasks
-from tests.serve.guide import Reader
-from tests.serve.real import STARTERS, TASK, post_all, sendable
-from tests.worker import SampleRequest
+from tests.serve.support.guide import Reader
+from tests.serve.support.real import STARTERS, TASK, post_all, sendable
+from tests.support.worker import SampleRequest
 
 pytestmark = pytest.mark.serve
 LAST = {models.find(name).task: name for name in models.names()}  # of each task, by name

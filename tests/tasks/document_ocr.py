@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.invoice_lines import InvoiceCodec
-from tests.samples import picture
-from tests.tasks import images, text_detection
+from tests.support.samples import picture
+from tests.tasks import text_detection
+from tests.tasks.common import images
 
 ALPHABET = "0123456789.￥元合计"
 SHAPE = (3, 6, 10, 4)  # of the detector: rows and columns of cells, anchors, outputs of each

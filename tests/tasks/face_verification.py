@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.face import FaceCodec
-from tests.samples import bomb, picture
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import bomb, picture
+from tests.support.worker import JSON, SampleRequest
 
 A, B = picture(size=(46, 56)), picture("L", size=(60, 60))
 TEXT_A, TEXT_B = (base64.b64encode(face).decode() for face in (A, B))

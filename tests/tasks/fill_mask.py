@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.wordpieces import SPECIAL, WordPieceCodec
-from tests.tasks import texts
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import texts
 
 TRAINING_TEXTS = ["房间很好，服务不错。", "房间很差，服务很差。", "wifi is good."] * 2
 

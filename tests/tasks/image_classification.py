@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.image import ImageCodec
-from tests.samples import BASE64, picture
-from tests.tasks import images
-from tests.tasks.class_probabilities import probabilities as numbers
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, picture
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import images
+from tests.tasks.common.class_probabilities import probabilities as numbers
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.image import ImageCodec
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
 
 SHAPE = (1, 28, 28)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.style import StyleCodec
-from tests.samples import BASE64, bomb, picture
-from tests.tasks import images
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, bomb, picture
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import images
 
 PHOTO, OTHER = picture(size=(48, 32)), picture("L", size=(40, 50))
 STYLES = {"noise": BASE64, "grey": base64.b64encode(OTHER).decode()}

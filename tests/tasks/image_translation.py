@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from handlers.codecs.letterbox import LetterboxCodec
-from tests.samples import BASE64, picture
-from tests.tasks import images
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, picture
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import images
 
 SHAPE = (2, 3, 32, 32)
 

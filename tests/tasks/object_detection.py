@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.letterbox import LetterboxCodec
-from tests.samples import picture
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 from tests.tasks import image_classification
-from tests.worker import SampleRequest
 
 __all__ = ["BAD", "GOOD", "facts", "inputs", "loss", "numbers"]
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.letterbox import LetterboxCodec
-from tests.samples import picture
-from tests.tasks import image_classification, images
-from tests.worker import SampleRequest
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
+from tests.tasks import image_classification
+from tests.tasks.common import images
 
 LABELS = ["background", *(str(digit) for digit in range(10))]
 SHAPE = (len(LABELS), 256, 256)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.tabular import TableCodec
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
 
 NUMBERS = [float(i) for i in range(13)]
 

@@ -6,9 +6,9 @@ from torch import Tensor
 from handlers.codecs.wordpieces import WordPieceCodec
 from handlers.codecs.words import SPECIAL, TextCodec
 from marina.training import pretrained
-from tests.tasks import texts
-from tests.tasks.class_probabilities import probabilities as numbers
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import texts
+from tests.tasks.common.class_probabilities import probabilities as numbers
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.text_page import TextPageCodec
-from tests.samples import BASE64, picture
-from tests.tasks import images
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, picture
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import images
 
 SHAPE = (3, 6, 10, 4)  # rows and columns of cells, anchors, outputs of each
 

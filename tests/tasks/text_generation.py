@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.phrases import PhraseCodec
-from tests.tasks import texts
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import texts
 
 TEXTS = ["房间很好 服务不错，很好。", "房间差 服务不好，不买。", "买买"]
 SHAPE = (12, 19)  # logits after each of twelve tokens

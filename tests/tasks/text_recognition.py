@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.text_line import TextLineCodec
-from tests.samples import BASE64, picture
-from tests.tasks import images
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, picture
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import images
 
 ALPHABET = "0123456789abc好票"
 SHAPE = (16, len(ALPHABET) + 1)  # frames of four columns

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.subwords import SPECIAL, SubwordCodec
-from tests.tasks import texts
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import texts
 
 TRAINING_TEXTS = [
     "The meeting is on March 5, 2024.",

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.video import VideoCodec
-from tests.samples import picture
-from tests.tasks.class_probabilities import probabilities as numbers
-from tests.video_samples import BASE64, clip, sound
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import picture
+from tests.support.video_samples import BASE64, clip, sound
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common.class_probabilities import probabilities as numbers
 
 __all__ = ["BAD", "EXPORTED", "GOOD", "facts", "inputs", "numbers"]
 

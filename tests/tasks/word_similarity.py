@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.words import SPECIAL, TextCodec
-from tests.tasks import texts
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
+from tests.tasks.common import texts
 
 WORDS = ["好", "不错", "房间", "服务", "差", "失望", "wifi", "买"]
 SHAPE = (len(SPECIAL) + len(WORDS),)

@@ -17,7 +17,7 @@ from marina.experiments.spec import Bandit, Experiment, Guard, Mirror, Ramp, Var
 from marina.settings import ROOT
 from tests.experiments.log_lines import NOW
 from tests.experiments.rows import A, B, exposure_row, history, insert_rewarded_users, insert_rows, state
-from tests.serve.guide import blocks
+from tests.serve.support.guide import blocks
 
 CREATED = (0, "create", state(a=50, b=50))
 

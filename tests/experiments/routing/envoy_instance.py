@@ -21,7 +21,7 @@ from marina.experiments.split import new_split
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
 from marina.settings import Settings
-from tests.serve.bundle import eventually, free_ports
+from tests.serve.support.bundle import eventually, free_ports
 
 CLIENTS = 4
 A, B = "a@1.0", "b@2.0"

@@ -10,7 +10,7 @@ from PIL import Image
 from handlers.codecs import image as image_module
 from handlers.codecs.image import MAX_PIXELS, ImageCodec, open_image, plain_jpeg, png
 from handlers.errors import BadRequest
-from tests.samples import bomb, picture
+from tests.support.samples import bomb, picture
 
 CODEC = ImageCodec(size=16, channels=3, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 GREY = ImageCodec(size=16, channels=1, mean=(0.5,), std=(0.5,))

@@ -9,7 +9,7 @@ from handlers.codecs.image import png
 from handlers.codecs.latent import LatentInput
 from handlers.codecs.style import StyleCodec
 from handlers.errors import BadRequest
-from tests.bare import PNG, make_request
+from tests.support.bare import PNG, make_request
 
 LABELS = ["猫", "狗", "鸟"]
 

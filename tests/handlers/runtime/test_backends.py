@@ -17,8 +17,8 @@ from handlers.runtime.eager import Eager
 from marina.errors import PackagingError
 from marina.handler_lookup import example_batch, handler_class
 from marina.packaging import programs as builders
-from tests.samples import picture
-from tests.worker import untrained
+from tests.support.samples import picture
+from tests.support.worker import untrained
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ import models
 from handlers.runtime import eager, json_codec
 from handlers.runtime.eager import Eager
 from marina.handler_lookup import handler_class
-from tests.samples import picture
-from tests.worker import inputs, untrained
+from tests.support.samples import picture
+from tests.support.worker import inputs, untrained
 
 CPU = torch.device("cpu")
 IMAGES = [name for name in models.names() if models.find(name).task == "image_classification"]

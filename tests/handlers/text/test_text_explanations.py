@@ -13,7 +13,7 @@ from handlers.fill_mask import FillMask
 from handlers.text.text_request import TextInput
 from handlers.text_classification import TextClassification
 from handlers.word_similarity import WordSimilarity
-from tests.bare import Counting, bare, make_request
+from tests.support.bare import Counting, bare, make_request
 from tests.tasks.fill_mask import TRAINING_TEXTS
 
 WORDS = ["好", "不错", "房间", "很"]

@@ -8,8 +8,8 @@ from handlers.codecs.words import UNK
 from handlers.request import Request
 from handlers.text.beam_search import EXCLUDED_TOKENS, length_penalty
 from handlers.text.translation_request import max_target_tokens, pad_pair
+from tests.support.worker import SampleRequest
 from tests.tasks.translation import TRAINING_TEXTS, sample_request
-from tests.worker import SampleRequest
 
 NAMES = ("seq2seq", "transformer")
 CODEC = SubwordCodec.fit(TRAINING_TEXTS, 300, 500, 200)

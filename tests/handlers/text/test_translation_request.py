@@ -6,7 +6,7 @@ import torch
 from handlers.codecs.subwords import END
 from handlers.errors import BadRequest
 from handlers.text.translation_request import TranslationInput, max_target_tokens, pad_pair, round_weights
-from tests.bare import make_request
+from tests.support.bare import make_request
 
 TOKENS = torch.tensor([7, 8, 9, END])
 

@@ -12,8 +12,8 @@ from handlers.object_detection import ObjectDetection
 from handlers.response import Response
 from handlers.vision.detection import DetectionInput, draw_boxes, explained_object, named_objects, single_detection
 from handlers.vision.drawing import heatmap
-from tests.bare import PNG, bare, make_request, pixels_of, same_picture
-from tests.samples import picture, png
+from tests.support.bare import PNG, bare, make_request, pixels_of, same_picture
+from tests.support.samples import picture, png
 
 LABELS = ["猫", "狗"]
 FOUND = {

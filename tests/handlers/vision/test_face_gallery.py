@@ -13,8 +13,8 @@ from handlers.errors import BadRequest
 from handlers.vision import face_gallery
 from handlers.vision.face_gallery import Gallery, normalized_name
 from marina.settings import Settings
-from tests.samples import picture
-from tests.worker import JSON, SampleRequest, Worker, untrained
+from tests.support.samples import picture
+from tests.support.worker import JSON, SampleRequest, Worker, untrained
 
 FACE = picture(size=(46, 56))
 OTHER = picture("L", size=(64, 64))

@@ -7,7 +7,7 @@ from handlers.codecs.face import FaceCodec
 from handlers.errors import BadRequest
 from handlers.request import Request
 from handlers.vision.face_requests import FaceInput
-from tests.samples import BASE64, bomb, picture
+from tests.support.samples import BASE64, bomb, picture
 
 CODEC = FaceCodec(size=8, channels=3)
 A, B = picture(size=(46, 56)), picture("L", size=(60, 60))

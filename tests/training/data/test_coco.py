@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as masks
 
 from marina.training import data
-from tests import coco_samples
+from tests.support import coco_samples
 
 
 def edges(rle) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from marina.training import data
 from marina.training.data.formats.document_images import boxes
-from tests.samples import picture
+from tests.support.samples import picture
 
 ICDAR_2013 = ('38, 43, 920, 215, "Tiredness"\n275, 264, 665, 450, "kills, they say"\n', '158 128 411 181 "Foot path"\n')
 ICDAR_2015 = "\ufeff377,117,463,115,465,130,378,131,Genaxis Theatre, 2\r\n493,115,519,115,519,131,493,131,###\r\n"

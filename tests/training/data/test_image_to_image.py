@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from marina.training import data
-from tests.samples import picture
+from tests.support.samples import picture
 
 COUNTS = {"trainA": 12, "trainB": 25, "testA": 3, "testB": 2}
 APPLE, ORANGE = "n07740461", "n07749192"

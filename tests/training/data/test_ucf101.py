@@ -6,7 +6,7 @@ import pytest
 from marina.training import data
 from marina.training.data.formats.ucf101 import group
 from marina.training.data.standins.moving_digits import MOTIONS, avi, frames
-from tests.video_samples import clip
+from tests.support.video_samples import clip
 
 
 def write_clips(root, labels=("Archery", "YoYo"), groups=range(1, 11), clips=2):

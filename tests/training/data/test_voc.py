@@ -11,7 +11,7 @@ from PIL import Image
 
 from marina.training import data
 from marina.training.data.formats.voc import BORDER
-from tests.voc_samples import annotated, devkit, listed
+from tests.support.voc_samples import annotated, devkit, listed
 
 
 def test_boxes_are_edges_counted_from_0_and_difficult_objects_are_marked(elsewhere):

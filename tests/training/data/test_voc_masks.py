@@ -9,7 +9,7 @@ from PIL import Image
 
 from marina.training import data
 from marina.training.data.formats.voc import decode_mask
-from tests.voc_samples import BORDER, annotated, devkit, listed, segmented
+from tests.support.voc_samples import BORDER, annotated, devkit, listed, segmented
 
 TASK = "semantic_segmentation"
 

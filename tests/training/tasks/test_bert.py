@@ -13,7 +13,7 @@ from marina.training import pretrained, tasks
 from marina.training.data import Dataset, Split
 from marina.training.tasks.fill_mask import FillMask, masked_tokens, split_sentences, word_numbers
 from models.bert_classifier import BertClassifier
-from tests.worker import untrained
+from tests.support.worker import untrained
 
 TEXTS = ["房间很干净。服务很热情！", "屏幕很清晰；键盘很舒服。", "没有句号的一句话"] * 20
 

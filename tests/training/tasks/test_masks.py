@@ -8,8 +8,8 @@ from torch.nn.functional import interpolate
 
 from marina.training.tasks.semantic_segmentation.masks import MaskAugment, iou_metrics, letterboxed_mask, pixel_loss
 from models.fcn import FCN, doubling
-from tests.samples import picture, png
-from tests.voc_samples import BORDER
+from tests.support.samples import picture, png
+from tests.support.voc_samples import BORDER
 
 
 def test_one_network_answers_at_three_strides():

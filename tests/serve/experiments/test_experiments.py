@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.serve.bundle import Bundle, eventually
-from tests.serve.load import Load, assigned
+from tests.serve.support.bundle import Bundle, eventually
+from tests.serve.support.load import Load, assigned
 from tests.serve.test_resilience import back, pid_of
 
 pytestmark = pytest.mark.serve

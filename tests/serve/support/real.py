@@ -10,7 +10,7 @@ import httpx
 
 import models
 from marina.settings import ROOT
-from tests.serve.bundle import Bundle
+from tests.serve.support.bundle import Bundle
 
 STARTERS = [name for name in models.names() if models.find(name).starter]
 TASK = {name: models.find(name).task for name in STARTERS}

@@ -8,7 +8,7 @@ import models
 from marina.errors import PackagingError
 from marina.packaging import export
 from tests import tasks
-from tests.worker import untrained
+from tests.support.worker import untrained
 
 STAY = [name for name in models.names() if models.find(name).not_exported]
 

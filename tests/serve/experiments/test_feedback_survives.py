@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from marina.experiments.database import Feedback, connect, read_session
-from tests.serve.bundle import Bundle, eventually
-from tests.serve.load import Load
+from tests.serve.support.bundle import Bundle, eventually
+from tests.serve.support.load import Load
 from tests.serve.test_resilience import pid_of
 
 pytestmark = pytest.mark.serve

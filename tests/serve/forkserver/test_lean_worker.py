@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from marina.serving.forkserver import child
-from tests.serve.bundle import Bundle
+from tests.serve.support.bundle import Bundle
 
 
 @pytest.mark.serve

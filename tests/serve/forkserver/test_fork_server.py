@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from marina.settings import ROOT
-from tests.serve.bundle import eventually
-from tests.serve.forked import Rig, pid_of
+from tests.serve.support.bundle import eventually
+from tests.serve.support.forked import Rig, pid_of
 
 pytestmark = [
     pytest.mark.serve,

@@ -6,8 +6,8 @@ from ts.context import Context, RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.protocol.otf_message_handler import create_predict_response
 
-from tests.serve.counting_handler import Counting
-from tests.worker import JSON, METRICS
+from tests.serve.support.counting_handler import Counting
+from tests.support.worker import JSON, METRICS
 
 HTTP = {**JSON, "host": "here"}
 

@@ -12,8 +12,8 @@ import pytest
 
 from marina.packaging.sign import sign
 from marina.serving import launch, supervisor
-from tests.serve.bundle import Bundle, bundle_in, eventually
-from tests.serve.load import Load
+from tests.serve.support.bundle import Bundle, bundle_in, eventually
+from tests.serve.support.load import Load
 
 pytestmark = [
     pytest.mark.serve,

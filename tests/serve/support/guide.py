@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from marina.settings import ROOT, Settings
-from tests.serve.bundle import free_ports
+from tests.serve.support.bundle import free_ports
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

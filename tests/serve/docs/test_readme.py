@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.serve.guide import Reader, commands
+from tests.serve.support.guide import Reader, commands
 
 pytestmark = pytest.mark.serve
 

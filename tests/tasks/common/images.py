@@ -1,7 +1,7 @@
 """Invalid requests that every handler of images rejects."""
 
-from tests.samples import BASE64, bomb, picture
-from tests.worker import JSON, SampleRequest
+from tests.support.samples import BASE64, bomb, picture
+from tests.support.worker import JSON, SampleRequest
 
 # name: (request, the field that the 400 names)
 BAD = {

@@ -21,7 +21,7 @@ from marina.packaging.freshness import closure
 from marina.packaging.sign import PUBLIC, sign
 from marina.packaging.verify import NotVerifiedError, signature_of, verify
 from marina.settings import ROOT
-from tests.worker import untrained
+from tests.support.worker import untrained
 
 NAMES = models.names()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.serve.bundle import eventually
+from tests.serve.support.bundle import eventually
 
 
 @dataclass(frozen=True)

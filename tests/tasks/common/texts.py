@@ -1,6 +1,6 @@
 """Invalid requests that every handler of texts rejects."""
 
-from tests.worker import JSON, SampleRequest
+from tests.support.worker import JSON, SampleRequest
 
 # name: (request, the field that the 400 names)
 BAD = {

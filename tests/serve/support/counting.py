@@ -16,7 +16,7 @@ from marina.packaging.sign import sign
 from marina.settings import ROOT
 from models.card import Serving
 
-HANDLER = Path("tests", "serve", "counting_handler.py")
+HANDLER = Path("tests", "serve", "support", "counting_handler.py")
 
 
 def counting(store: Path, keys: Path, name: str, batch: int = 4, workers: int = 1) -> Path:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from marina.settings import ROOT
-from tests.serve.guide import Reader, blocks, commands
+from tests.serve.support.guide import Reader, blocks, commands
 
 pytestmark = pytest.mark.serve
 PAGE = "docs/guides/add-your-model.md"

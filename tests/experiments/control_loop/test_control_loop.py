@@ -9,8 +9,8 @@ import pytest
 from marina.errors import ConflictError
 from marina.experiments import control_loop, history, queries
 from marina.experiments.guardrail import RecentRequests
+from tests.experiments.control_loop.loop_harness import BANDIT, GUARD, RAMP, requests
 from tests.experiments.log_lines import NOW
-from tests.experiments.loop_harness import BANDIT, GUARD, RAMP, requests
 from tests.experiments.rows import A, B, C, insert_rewarded_users
 
 
