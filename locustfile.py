@@ -20,10 +20,10 @@ from marina.training import evaluation
 from marina.training.task import EvaluationRequest
 
 SAMPLE = 200  # requests a model, of its test split
-KEPT = 1000  # of each model's replies, the latest, for its metrics
-ASKED = os.environ.get("MODELS", "").split() or [name for name in models.names() if models.find(name).starter]
-TASKS = sorted({models.find(name).task for name in ASKED})
-answered: defaultdict[str, deque[tuple[Any, Any]]] = defaultdict(lambda: deque(maxlen=KEPT))
+KEPT = 1000  # the latest responses of each model, for its metrics
+LOADED = os.environ.get("MODELS", "").split() or [name for name in models.names() if models.find(name).starter]
+TASKS = sorted({models.find(name).task for name in LOADED})
+pairs_by_model: defaultdict[str, deque[tuple[Any, Any]]] = defaultdict(lambda: deque(maxlen=KEPT))
 
 
 @cache
@@ -40,20 +40,20 @@ class ModelUser(HttpUser):
     wait_time = between(0.1, 0.5)  # seconds between two requests of one user
 
     def on_start(self) -> None:
-        self.names = [name for name in ASKED if models.find(name).task == self.kind]
+        self.names = [name for name in LOADED if models.find(name).task == self.kind]
         self.handler = handler_class(self.kind)
 
     @task(20)
     def predict(self) -> None:
-        self.ask("predictions", self.handler.response_schema)
+        self.send("predictions", self.handler.response_schema)
 
     @task(1)
     def explain(self) -> None:
         if self.handler.explanation_schema is not None:
-            self.ask("explanations", self.handler.explanation_schema)
+            self.send("explanations", self.handler.explanation_schema)
 
-    def ask(self, verb: str, schema: dict[str, Any]) -> None:
-        """One request; a reply of another shape than the handler's API has it is a failure, whatever its status."""
+    def send(self, verb: str, schema: dict[str, Any]) -> None:
+        """Send one request; a response that violates the handler's JSON schema is a failure, whatever its status."""
         name = random.choice(self.names)  # noqa: S311 - not a secret
         request = random.choice(test_requests(name))  # noqa: S311
         headers = {"content-type": request.content_type}
@@ -62,16 +62,16 @@ class ModelUser(HttpUser):
             if response.status_code != 200:
                 response.failure(f"{response.status_code}: {response.text[:200]}")
                 return
-            reply = response.json()
+            content = response.json()
             try:
-                validate(reply, schema)
+                validate(content, schema)
             except ValidationError as exc:
-                response.failure(f"not as the API has it: {exc.message[:200]}")
+                response.failure(f"the response violates the schema: {exc.message[:200]}")
                 return
-            if reply["model"] != name:
-                response.failure(f"answered by {reply['model']}")
+            if content["model"] != name:
+                response.failure(f"the response is from {content['model']}")
             elif verb == "predictions":
-                answered[name].append((request.truth, reply))
+                pairs_by_model[name].append((request.truth, content))
 
 
 for _kind in TASKS:
@@ -81,16 +81,16 @@ for _kind in TASKS:
 
 @events.init.add_listener
 def read_test_splits(**_: Any) -> None:
-    """Before the clock starts: reading them would hold up every user."""
-    for name in ASKED:
+    """Read the test splits before the clock starts: reading them later would hold up every user."""
+    for name in LOADED:
         test_requests(name)
 
 
 @events.quitting.add_listener
 def print_metrics(**_: Any) -> None:
-    """Answers that are fast and wrong are no answers."""
-    for name, pairs in sorted(answered.items()):
-        truths, replies = zip(*pairs, strict=True)
-        metrics = evaluation.score(name, truths, replies).items()
+    """Print each model's metrics: responses that are fast and wrong don't count."""
+    for name, pairs in sorted(pairs_by_model.items()):
+        truths, contents = zip(*pairs, strict=True)
+        metrics = evaluation.score(name, truths, contents).items()
         summary = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics)
         logging.info("%-20s %s of %d responses", name, summary, len(pairs))

@@ -95,10 +95,10 @@ def picture_of(task: str, weights: Path) -> bytes | None:
     headers = {"content-type": example["content_type"], "accept": "image/png"}
     item = handler.decode(Request({"body": (weights / example["file"]).read_bytes()}, headers, "picture"))
     with torch.inference_mode():
-        reply = handler.encode(handler.forward(handler.collate([item]))[0], item)
-    if not isinstance(reply, Response) and handler.explanation_schema is not None:
-        reply = handler.explain(item, None)
-    return reply.body if isinstance(reply, Response) and reply.content_type == "image/png" else None
+        response = handler.encode(handler.forward(handler.collate([item]))[0], item)
+    if not isinstance(response, Response) and handler.explanation_schema is not None:
+        response = handler.explain(item, None)
+    return response.body if isinstance(response, Response) and response.content_type == "image/png" else None
 
 
 def small(picture: bytes) -> Image.Image:

@@ -59,17 +59,17 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     card["options"] = task.options
     artifacts.write_json(card, folder / artifacts.CARD)  # the handler reads it
     with Host.of_artifacts(folder) as host:
-        replies = list(json_replies(host, requests, task.options))
-        (card["example"]["reply"],) = json_replies(host, requests[:1])
+        responses = list(json_responses(host, requests, task.options))
+        (card["example"]["reply"],) = json_responses(host, requests[:1])
         if host.handler.explanation_schema is not None:
             cost = explanation_cost(host, requests[0], task.options)
             card["explain"] = {"cost": cost and round(cost, 1), "steps": task.card.serving.explain_steps}
     truths = [request.truth for request in requests]
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
-    more_metrics, more_facts = task.report(truths, replies, plots)
+    more_metrics, more_facts = task.report(truths, responses, plots)
     card |= {
-        "metrics": task.score(truths, replies) | more_metrics,
+        "metrics": task.score(truths, responses) | more_metrics,
         **more_facts,
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": {library: version(library) for library in LIBRARIES},
@@ -85,7 +85,7 @@ def write_example(request: EvaluationRequest, folder: Path) -> dict[str, Any]:
     return {"file": file, "content_type": request.content_type}
 
 
-def json_replies(
+def json_responses(
     host: Host, requests: Sequence[EvaluationRequest], options: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield the JSON responses, in order; `options` are query parameters. Raises EvaluationError for any but a 200."""
@@ -143,8 +143,8 @@ def requests_of(
     yield from islice(tasks.find(card.task).requests(loaded.head(sizes or {})), limit)
 
 
-def score(name: str, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def score(name: str, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the metrics of the model's JSON responses, in the order of the requests: those of the card under the same
     names.
     """
-    return tasks.find(models.find(name).task).score(truths, replies)
+    return tasks.find(models.find(name).task).score(truths, responses)

@@ -81,12 +81,12 @@ class Task(LightningModule, ABC):
 
     @staticmethod
     @abstractmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the metrics of JSON responses, under their names in card.json."""
 
     @abstractmethod
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return more metrics, and more members of card.json; write pictures into the folder `plots`."""
 

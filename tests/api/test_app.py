@@ -15,12 +15,12 @@ from tests.api.conftest import CARD
 
 
 def test_ready_is_the_status_of_the_reconciler(application):
-    reply = call(application, "GET", "/ready")
-    assert reply.status_code == 200
-    assert reply.json()["models"]["a"] == {"ready": True, "default": "1.0", "versions": {}}
+    response = call(application, "GET", "/ready")
+    assert response.status_code == 200
+    assert response.json()["models"]["a"] == {"ready": True, "default": "1.0", "versions": {}}
     application.state.reconciler.slow = 99
-    reply = call(application, "GET", "/ready")
-    assert (reply.status_code, reply.json()["ready"], reply.json()["envoy"]["ready"]) == (503, False, False)
+    response = call(application, "GET", "/ready")
+    assert (response.status_code, response.json()["ready"], response.json()["envoy"]["ready"]) == (503, False, False)
 
 
 def test_the_description_has_every_model_in_its_default_version(application):

@@ -20,8 +20,12 @@ def test_a_model_that_is_not_ready_is_listed_so(application):
 
 
 def test_the_example_can_be_posted_as_it_is(application):
-    reply = call(application, "GET", "/v1/models/a/example")
-    assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, b'{"x": 1}', "application/json")
+    response = call(application, "GET", "/v1/models/a/example")
+    assert (response.status_code, response.content, response.headers["content-type"]) == (
+        200,
+        b'{"x": 1}',
+        "application/json",
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,6 @@ def test_the_example_can_be_posted_as_it_is(application):
     ],
 )
 def test_an_unknown_model_or_example_is_a_404(application, path, message):
-    reply = call(application, "GET", path)
-    assert reply.status_code == 404
-    assert reply.json() == {"code": 404, "type": "NotFoundException", "message": message}
+    response = call(application, "GET", path)
+    assert response.status_code == 404
+    assert response.json() == {"code": 404, "type": "NotFoundException", "message": message}

@@ -15,8 +15,8 @@ def do(experimenting):
     """`do(method, path, **order)`: the JSON of a request that succeeds, or the status and message of an error."""
 
     def send(method: str, path: str, **order):
-        reply = call(experimenting, method, path, headers=TOKEN, **({"json": order} if order else {}))
-        return (reply.status_code, reply.json()["message"]) if reply.is_error else reply.json()
+        response = call(experimenting, method, path, headers=TOKEN, **({"json": order} if order else {}))
+        return (response.status_code, response.json()["message"]) if response.is_error else response.json()
 
     return send
 
@@ -34,9 +34,9 @@ def weights(change: dict) -> list[float]:
 def test_only_the_management_token_is_accepted(experimenting, authorization):
     headers = {} if authorization is None else {"Authorization": authorization}
     for method, path in (("GET", "/v1/experiments"), ("POST", f"{NAME}/stop"), ("GET", f"{NAME}/report")):
-        reply = call(experimenting, method, path, headers=headers)
-        assert reply.status_code == 401
-        assert reply.json() == {
+        response = call(experimenting, method, path, headers=headers)
+        assert response.status_code == 401
+        assert response.json() == {
             "code": 401,
             "type": "UnauthorizedException",
             "message": "the management token is missing or wrong: `make token`",
@@ -47,14 +47,14 @@ def test_only_the_management_token_is_accepted(experimenting, authorization):
 
 def test_without_a_token_file_it_is_a_503(experimenting, settings):
     settings.key_file.unlink()
-    reply = call(experimenting, "GET", "/v1/experiments", headers=TOKEN)
-    assert (reply.status_code, reply.json()["message"]) == (503, "TorchServe is starting: there is no token yet")
+    response = call(experimenting, "GET", "/v1/experiments", headers=TOKEN)
+    assert (response.status_code, response.json()["message"]) == (503, "TorchServe is starting: there is no token yet")
 
 
 def test_without_a_database_it_is_a_503(application):
-    reply = call(application, "GET", "/v1/experiments", headers=TOKEN)
+    response = call(application, "GET", "/v1/experiments", headers=TOKEN)
     message = "the database of the experiments does not answer: see the log of control"
-    assert (reply.status_code, reply.json()["message"]) == (503, message)
+    assert (response.status_code, response.json()["message"]) == (503, message)
 
 
 def test_all_operations_on_an_experiment(do, created):
@@ -104,8 +104,8 @@ def test_all_operations_on_an_experiment(do, created):
 
 def test_a_creation_is_a_201(experimenting):
     order = {"experiment": experiment().model_dump(mode="json")}
-    reply = call(experimenting, "POST", "/v1/experiments", headers=TOKEN, json=order)
-    assert reply.status_code == 201
+    response = call(experimenting, "POST", "/v1/experiments", headers=TOKEN, json=order)
+    assert response.status_code == 201
 
 
 def test_an_unknown_experiment_is_a_404(do):
@@ -146,7 +146,7 @@ def test_a_rollback_has_nothing_before_the_creation(do, created):
 
 
 def test_the_report_is_a_page(experimenting, created):
-    reply = call(experimenting, "GET", f"{NAME}/report", headers=TOKEN)
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert "<title>digits - experiment</title>" in reply.text
-    assert "to see" in reply.text
+    response = call(experimenting, "GET", f"{NAME}/report", headers=TOKEN)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<title>digits - experiment</title>" in response.text
+    assert "to see" in response.text

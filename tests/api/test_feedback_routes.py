@@ -24,8 +24,8 @@ def test_each_result_has_its_http_status(engine, log, monkeypatch):
     app = api(engine)
 
     def post(request_id: str, **value) -> tuple[int, str | None]:
-        reply = call(app, "POST", "/v1/feedback", json={"request_id": request_id, **value})
-        return reply.status_code, reply.json().get("field")
+        response = call(app, "POST", "/v1/feedback", json={"request_id": request_id, **value})
+        return response.status_code, response.json().get("field")
 
     def get(request_id: str) -> httpx.Response:
         return call(app, "GET", f"/v1/feedback/{request_id}")
@@ -48,8 +48,8 @@ def test_each_result_has_its_http_status(engine, log, monkeypatch):
 
 
 def test_without_a_database_feedback_is_a_503():
-    reply = call(api(None), "POST", "/v1/feedback", json={"request_id": "a", "reward": 1})
-    assert (reply.status_code, reply.json()["type"]) == (503, "ServiceUnavailableException")
+    response = call(api(None), "POST", "/v1/feedback", json={"request_id": "a", "reward": 1})
+    assert (response.status_code, response.json()["type"]) == (503, "ServiceUnavailableException")
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,18 @@ def test_without_a_database_feedback_is_a_503():
 )
 def test_invalid_feedback_is_refused_by_its_field(body, field):
     never_asked = create_engine("sqlite://")
-    reply = call(api(never_asked), "POST", "/v1/feedback", content=body, headers={"content-type": "application/json"})
-    assert (reply.status_code, reply.json()["type"]) == (400, "BadRequestException")
-    assert reply.json()["field"] == field
-    assert reply.json()["message"]
+    response = call(
+        api(never_asked), "POST", "/v1/feedback", content=body, headers={"content-type": "application/json"}
+    )
+    assert (response.status_code, response.json()["type"]) == (400, "BadRequestException")
+    assert response.json()["field"] == field
+    assert response.json()["message"]
 
 
 def test_an_unavailable_database_is_a_503():
     app = api(create_engine("postgresql://nobody@127.0.0.1:1/none"))
-    reply = call(app, "POST", "/v1/feedback", json={"request_id": "a", "reward": 1})
-    assert (reply.status_code, reply.json()["type"]) == (503, "ServiceUnavailableException")
+    response = call(app, "POST", "/v1/feedback", json={"request_id": "a", "reward": 1})
+    assert (response.status_code, response.json()["type"]) == (503, "ServiceUnavailableException")
 
 
 def test_sigkill_loses_no_acknowledged_feedback(engine, url, log):
@@ -105,10 +107,10 @@ def test_sigkill_loses_no_acknowledged_feedback(engine, url, log):
         with httpx.Client(trust_env=False) as http, suppress(httpx.TransportError):
             for request_id in request_ids:
                 body = {"request_id": request_id, "reward": rewards[request_id]}
-                reply = http.post(f"http://127.0.0.1:{port}/v1/feedback", json=body)
-                if reply.status_code == 200:
-                    acknowledged[request_id] = reply.json()["reward"]
-                if reply.status_code != 200 or len(acknowledged) >= enough:
+                response = http.post(f"http://127.0.0.1:{port}/v1/feedback", json=body)
+                if response.status_code == 200:
+                    acknowledged[request_id] = response.json()["reward"]
+                if response.status_code != 200 or len(acknowledged) >= enough:
                     stop.set()
 
     for enough in (1, 300, 600, 1_000):

@@ -19,7 +19,7 @@ def served(**api) -> ServedModel:
 def expected(**fields) -> dict:
     """The operation that predicts."""
     refusal = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    reply = {"application/json": {"schema": {"type": "array"}}}
+    response = {"application/json": {"schema": {"type": "array"}}}
     return {
         "tags": ["a"],
         "summary": "Predict with a",
@@ -28,7 +28,7 @@ def expected(**fields) -> dict:
         "parameters": [],
         "requestBody": {"required": True, "content": {"application/json": SCHEMA}},
         "responses": {
-            "200": {"description": "the response", "content": reply},
+            "200": {"description": "the response", "content": response},
             **{str(code): {"description": why, "content": refusal} for code, why in REFUSALS.items()},
         },
         **fields,
@@ -85,8 +85,8 @@ def test_each_verb_has_a_path_with_and_without_a_version():
 def test_a_model_without_explanations_has_no_such_path():
     for it in (served(explanation=None), ServedModel(["1.0", "2.0"], {"request": {}})):
         assert set(model_paths("a", it)) == {"/predictions/a", "/predictions/a/{version}"}
-    reply = model_paths("a", ServedModel(["1"], {"request": {}}))["/predictions/a"]["post"]["responses"]["200"]
-    assert reply["content"]["application/json"]["schema"] == {}
+    response = model_paths("a", ServedModel(["1"], {"request": {}}))["/predictions/a"]["post"]["responses"]["200"]
+    assert response["content"]["application/json"]["schema"] == {}
 
 
 def test_an_archive_without_a_card_has_any_request_and_response():

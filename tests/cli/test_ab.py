@@ -31,20 +31,20 @@ digits:
 
 @pytest.fixture
 def control(tmp_path, monkeypatch):
-    """Control, which returns `reply`; the requests that it got are in `requests`."""
+    """Control, which returns `response`; the requests that it got are in `requests`."""
     monkeypatch.setenv("MARINA_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("MARINA_CONTROL_PORT", "1234")
     monkeypatch.setenv("MARINA_PORT", "4321")
     keys = tmp_path / "var" / "run" / "key_file.json"
     keys.parent.mkdir(parents=True)
     keys.write_text('{"inference": {"key": "i"}, "management": {"key": "m"}}')
-    it = SimpleNamespace(requests=[], reply=httpx.Response(200, json=CHANGE), keys=keys)
+    it = SimpleNamespace(requests=[], response=httpx.Response(200, json=CHANGE), keys=keys)
 
     def send(method: str, url: str, **options) -> httpx.Response:
         it.requests.append((method, url, options))
-        if isinstance(it.reply, Exception):
-            raise it.reply
-        return it.reply
+        if isinstance(it.response, Exception):
+            raise it.response
+        return it.response
 
     monkeypatch.setattr(command.httpx, "request", send)
     return it
@@ -112,19 +112,19 @@ def test_weights_that_cannot_be_read(control, shares):
 
 
 def test_without_an_experiment_the_output_is_how_to_start_one(control):
-    control.reply = httpx.Response(200, json=[])
+    control.response = httpx.Response(200, json=[])
     assert do("show") == "no experiment runs; `make ab-create EXP=` starts one of experiments.yaml\n"
     ((method, url, options),) = control.requests
     assert (method, url, options["json"]) == ("GET", "http://127.0.0.1:1234/v1/experiments", None)
 
 
 def test_experiments_are_printed_as_json_for_scripts(control):
-    control.reply = httpx.Response(200, json=[{"experiment": "digits"}])
+    control.response = httpx.Response(200, json=[{"experiment": "digits"}])
     assert json.loads(do("show", "--json")) == [{"experiment": "digits"}]
 
 
 def test_the_report_is_saved(control, tmp_path):
-    control.reply = httpx.Response(200, content=b"<html>")
+    control.response = httpx.Response(200, content=b"<html>")
     file = tmp_path / "var" / "reports" / "digits.html"
     assert do("report", "digits") == f"{file}\n"
     assert file.read_bytes() == b"<html>"
@@ -132,15 +132,15 @@ def test_the_report_is_saved(control, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reply", "message"),
+    ("response", "message"),
     [
         (httpx.Response(400, json={"message": "it is wrong"}), "it is wrong"),
         (httpx.Response(500, json={"code": 500}), '{"code":500}'),
         (httpx.ConnectError("refused"), "control does not respond (refused): `make status`"),
     ],
 )
-def test_the_message_of_control_is_raised(control, reply, message):
-    control.reply = reply
+def test_the_message_of_control_is_raised(control, response, message):
+    control.response = response
     with pytest.raises(MarinaError) as caught:
         command.call("GET")
     assert str(caught.value) == message

@@ -150,10 +150,10 @@ def test_a_handler_gives_the_same_responses_and_metrics_in_both(tmp_path, monkey
         handler = handler_class("tabular_regression")()
         handler.initialize(context)
         begin(context, headers)
-        replies = handler.handle([{"body": body} for body in bodies], context)
+        responses = handler.handle([{"body": body} for body in bodies], context)
         handler.metrics.report()
         rows = range(len(bodies))
-        found.append([(replies[i], context.get_response_status(i), context.get_response_headers(i)) for i in rows])
+        found.append([(responses[i], context.get_response_status(i), context.get_response_headers(i)) for i in rows])
     assert found[0] == found[1]
     assert [status[0] for _, status, _ in found[1]] == [200, 400, 200]
     series = list(context.metrics.read())

@@ -47,7 +47,7 @@ with Host.of_archive(Path(archive), Path(key)) as host:
 import handlers, models
 print(json.dumps({
     "status": response.status,
-    "reply": response.json,
+    "response": response.json,
     "code": [handlers.__file__, models.__file__],
     "folder": str(host.folder),
     "metrics": sorted({each.name for each in host.context.metrics.read()}),
@@ -89,7 +89,7 @@ def test_an_archive_runs_by_its_own_code_without_torchserve(archive, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["status"], found["reply"]["model"]) == (200, "housing_mlp")
+    assert (found["status"], found["response"]["model"]) == (200, "housing_mlp")
     assert all(file.startswith(found["folder"]) for file in found["code"])
     assert "marina_answers_total" in found["metrics"]
     assert found["torchserve"] == []

@@ -105,10 +105,10 @@ def test_pictures_are_small():
 
 
 class Handler:
-    """A handler that doubles a number; `replies` are what it encodes and explains."""
+    """A handler that doubles a number; `responses` are what it encodes and explains."""
 
     explanation_schema: object = {}
-    replies: tuple = ({}, {})
+    responses: tuple = ({}, {})
 
     def load(self, folder, device):
         self.card = json.loads((folder / "card.json").read_text())
@@ -128,18 +128,18 @@ class Handler:
 
     def encode(self, output, item):
         assert (output, item, self.device) == ("output", "item", "cpu")
-        return self.replies[0]
+        return self.responses[0]
 
     def explain(self, item, target):
         assert (item, target) == ("item", None)
-        return self.replies[1]
+        return self.responses[1]
 
 
 PICTURE, TEXT = Response(b"png", "image/png"), Response(b"text", "text/plain")
 
 
 @pytest.mark.parametrize(
-    ("replies", "explains", "found"),
+    ("responses", "explains", "found"),
     [
         ((PICTURE, TEXT), True, b"png"),
         (({}, PICTURE), True, b"png"),
@@ -149,9 +149,9 @@ PICTURE, TEXT = Response(b"png", "image/png"), Response(b"text", "text/plain")
     ],
 )
 def test_the_picture_of_a_model_is_its_response_or_else_its_explanation(
-    tmp_path, monkeypatch, replies, explains, found
+    tmp_path, monkeypatch, responses, explains, found
 ):
-    handler = type("Made", (Handler,), {"replies": replies, "explanation_schema": {} if explains else None})
+    handler = type("Made", (Handler,), {"responses": responses, "explanation_schema": {} if explains else None})
     monkeypatch.setattr(zoo, "handler_class", {"a task": handler}.__getitem__)
     (tmp_path / "card.json").write_text('{"example": {"file": "f", "content_type": "text/x"}}')
     (tmp_path / "f").write_bytes(b"in")

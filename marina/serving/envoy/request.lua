@@ -1,25 +1,25 @@
--- What TorchServe would lose on the way to a handler.
+-- Prepares requests for TorchServe, which forwards neither query strings nor every body to a handler.
 function envoy_on_request(request)
   local headers = request:headers()
 
-  -- Another node asks: it has chosen the version, and says so to its client.
+  -- Another node forwarded this request: it has chosen the variant, and names it in its own response.
   if headers:get("x-marina-experiment") then
     request:streamInfo():dynamicMetadata():set("marina", "relayed", true)
   end
 
-  -- These are ours to set.
+  -- Clients must not set these headers: the routes set them.
   for _, name in ipairs({ "experiment", "variant", "key", "mirror" }) do
     headers:remove("x-marina-" .. name)
   end
 
-  -- It does not pass query parameters on.
+  -- TorchServe drops the query string.
   headers:remove("x-request-query")
   local query = headers:get(":path"):match("%?(.*)$")
   if query then
     headers:add("x-request-query", query)
   end
 
-  -- curl calls whatever it sends a form. What is none (JSON, an image) would be taken apart as one, and dropped.
+  -- curl declares any body a form. TorchServe would parse JSON or an image as one, and drop it.
   if headers:get("content-type") == "application/x-www-form-urlencoded" then
     local body = request:body()
     if body and not body:getBytes(0, math.min(body:length(), 64)):match("^[%w%%%._+*-]+=") then
@@ -28,11 +28,11 @@ function envoy_on_request(request)
   end
 end
 
-function envoy_on_response(reply)
-  reply:headers():remove("ts_stream_next") -- between a worker and TorchServe
-  local marks = reply:streamInfo():dynamicMetadata():get("marina")
+function envoy_on_response(response)
+  response:headers():remove("ts_stream_next") -- between a worker and TorchServe
+  local marks = response:streamInfo():dynamicMetadata():get("marina")
   if marks and marks["relayed"] then
-    reply:headers():remove("x-variant")
-    reply:headers():remove("x-variant-source")
+    response:headers():remove("x-variant")
+    response:headers():remove("x-variant-source")
   end
 end

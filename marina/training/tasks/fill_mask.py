@@ -133,12 +133,12 @@ class FillMask(Task):
             )
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the share of gaps whose token is the most probable, and is among the five most probable."""
         ranked = [
             (right, [one["token"] for one in tokens])
-            for truth, reply in zip(truths, replies, strict=True)
-            for right, tokens in zip(truth, reply["masks"], strict=True)
+            for truth, response in zip(truths, responses, strict=True)
+            for right, tokens in zip(truth, response["masks"], strict=True)
         ]
         return {
             "top1": sum(right == tokens[0] for right, tokens in ranked) / len(ranked),
@@ -146,13 +146,13 @@ class FillMask(Task):
         }
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return a few gaps and the predictions for them."""
         del plots
         shown = [
-            {"right": truth, "said": [tokens[0]["token"] for tokens in reply["masks"]]}
-            for truth, reply in zip(truths[:10], replies, strict=False)
+            {"right": truth, "said": [tokens[0]["token"] for tokens in response["masks"]]}
+            for truth, response in zip(truths[:10], responses, strict=False)
         ]
         return {}, {"examples": shown}
 

@@ -106,7 +106,7 @@ class ImageGeneration(Adversarial):
             yield EvaluationRequest(json.dumps({"seed": seed, "count": EACH}).encode(), "application/json", data)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the metrics of JSON responses, by a classifier of the real images.
 
         `confident`: the share of images of which the classifier is at least `CONFIDENCE` sure; `as_told`: the share in
@@ -114,8 +114,8 @@ class ImageGeneration(Adversarial):
         rarest one; `variety`: the differences within a class, compared to real images.
         """
         found = reference_classifier_of(truths[0])
-        images = [base64.b64decode(image) for reply in replies for image in reply["images"]]
-        requested = torch.tensor([found.labels.index(label) for reply in replies for label in reply["labels"]])
+        images = [base64.b64decode(image) for response in responses for image in response["images"]]
+        requested = torch.tensor([found.labels.index(label) for response in responses for label in response["labels"]])
         best, real = found.probabilities(images).max(dim=1), truths[0].train
         made, shown = (torch.stack([found.codec.pixels(file) for file in files]) for files in (images, real.inputs))
         counts = best.indices.bincount(minlength=len(found.labels))
@@ -128,11 +128,11 @@ class ImageGeneration(Adversarial):
         }
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         del truths
         figure = Figure((8, 8 * EACH // 64), layout="constrained")
-        for place, image in enumerate(replies[0]["images"], start=1):
+        for place, image in enumerate(responses[0]["images"], start=1):
             axes = figure.add_subplot(-(-EACH // 8), 8, place)
             axes.imshow(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"))
             axes.axis("off")

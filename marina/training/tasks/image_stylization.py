@@ -57,25 +57,25 @@ class ImageStylization(Task):
             yield EvaluationRequest(json.dumps(form).encode(), "application/json", target)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return means over the images. `style_gain`: the share of the style loss that is removed; `content_error`: the
         share of the content's features, squared, that is missed.
         """
         del truths
-        losses = [reply["losses"] for reply in replies]
+        losses = [response["losses"] for response in responses]
         return {
             "style_gain": fmean(1 - loss["after"]["style"] / loss["before"]["style"] for loss in losses),
             "content_error": fmean(loss["after"]["content"] for loss in losses),
         }
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Draw content, style and result of each request, a row each."""
-        figure = Figure((6, 2 * len(replies)), layout="constrained")
-        grid: Any = figure.subplots(len(replies), 3, squeeze=False)
-        for row, content, target, reply in zip(grid, self.data.test.inputs, truths, replies, strict=True):
-            files = (content, self.data.train.inputs[target], base64.b64decode(reply["image"]))
+        figure = Figure((6, 2 * len(responses)), layout="constrained")
+        grid: Any = figure.subplots(len(responses), 3, squeeze=False)
+        for row, content, target, response in zip(grid, self.data.test.inputs, truths, responses, strict=True):
+            files = (content, self.data.train.inputs[target], base64.b64decode(response["image"]))
             for axes, file in zip(row, files, strict=True):
                 axes.imshow(Image.open(io.BytesIO(file)).convert("RGB"))
                 axes.axis("off")

@@ -55,7 +55,7 @@ def squared(masks: Sequence[Rle], image: Letterboxed) -> Tensor:
 
 
 def average_precisions(
-    truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    truths: Sequence[Mapping[str, Any]], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return COCO's metrics of JSON responses: those of the masks as `map` and the like, those of the boxes as
     `box_map`.
@@ -64,9 +64,9 @@ def average_precisions(
         iou_type=("bbox", "segm"), backend="faster_coco_eval", class_metrics=True, extended_summary=True
     )
     metric.warn_on_many_detections = False
-    for truth, reply in zip(truths, replies, strict=True):
-        expected, found = metric_inputs(truth, reply, labels)
-        masks = [one["mask"] for one in reply["objects"]]
+    for truth, response in zip(truths, responses, strict=True):
+        expected, found = metric_inputs(truth, response, labels)
+        masks = [one["mask"] for one in response["objects"]]
         height, width = next((one["size"] for one in (*truth["masks"], *masks)), (1, 1))
         expected["masks"] = unpacked(truth["masks"], (height, width)).bool()
         found["masks"] = unpacked(masks, (height, width)).bool()
@@ -94,14 +94,14 @@ class InstanceSegmentation(ObjectDetection):
         return [{**one, "masks": pasted(one["shapes"], one["boxes"], size)} for one in self.detector.detections(raw)]
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the mean average precision of masks and of boxes, at IoU 0.5 and the mean over 0.5 to 0.95."""
-        found = average_precisions(truths, replies, labels_of(truths, replies))
+        found = average_precisions(truths, responses, labels_of(truths, responses))
         return {name: float(found[name]) for name in ("map_50", "map", "box_map_50", "box_map")}
 
     @staticmethod
-    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
-        return average_precisions(truths, replies, labels)
+    def figures(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
+        return average_precisions(truths, responses, labels)
 
     def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
         masks = squared([one["mask"] for one in objects], image)

@@ -95,22 +95,22 @@ class ObjectDetection(Task):
         return {"threshold": "0"}  # average precision is over all scores
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the mean average precision, at IoU 0.5 and the mean over 0.5 to 0.95."""
-        found = average_precision(truths, replies, labels_of(truths, replies))
+        found = average_precision(truths, responses, labels_of(truths, responses))
         return {name: float(found[name]) for name in ("map_50", "map")}
 
     @staticmethod
-    def figures(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
+    def figures(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
         """Return the average precision of each class and its curve, among others."""
-        return average_precision(truths, replies, labels)
+        return average_precision(truths, responses, labels)
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the average precision of each class; draw its curve at IoU 0.5, and a picture of the detections."""
-        labels = labels_of(truths, replies)
-        found = self.figures(truths, replies, labels)
+        labels = labels_of(truths, responses)
+        found = self.figures(truths, responses, labels)
         figure = Figure((6, 5), layout="constrained")
         axes = figure.subplots()
         curves = found["precision"][0, :, :, 0, -1]  # at the first IoU, objects of any size: (101, classes)
@@ -119,7 +119,7 @@ class ObjectDetection(Task):
         axes.set(xlabel="recall", ylabel="precision", title="precision and recall at IoU 0.5", ylim=(0, 1.02))
         axes.legend(fontsize="small")
         figure.savefig(plots / "precision_recall.png")
-        to_pil_image(self._grid(self.data.test, replies)).save(plots / "detections.png")
+        to_pil_image(self._grid(self.data.test, responses)).save(plots / "detections.png")
         each = zip(found["classes"].view(-1).tolist(), found["map_per_class"].view(-1).tolist(), strict=True)
         return {}, {"classes": {labels[place]: {"map": value} for place, value in each}}
 
@@ -132,12 +132,12 @@ class ObjectDetection(Task):
         pictures = [self.drawn(*one) for one in zip(pixels, targets, names, strict=True)]
         self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
 
-    def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
+    def _grid(self, split: Split, responses: Sequence[Mapping[str, Any]]) -> Tensor:
         """Return the first images of the split, in their squares, with the detections that a client gets by default."""
         pictures = []
-        for file, reply in zip(split.inputs[:GRID], replies, strict=False):
+        for file, response in zip(split.inputs[:GRID], responses, strict=False):
             image = self.codec.letterbox(file)
-            sure = [one for one in reply["objects"] if one["score"] >= 0.5]
+            sure = [one for one in response["objects"] if one["score"] >= 0.5]
             pictures.append(self.drawn(image.pixels, self.squared(image, sure), [one["label"] for one in sure]))
         return make_grid(pictures, nrow=4)
 

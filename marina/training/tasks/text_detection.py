@@ -52,15 +52,17 @@ class TextDetection(Task):
             yield EvaluationRequest(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", boxes)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return precision, recall and F1 of lines: a line is found by a box with an IoU of at least 0.5, one for
         each.
         """
-        return line_metrics.detection_scores(truths, [[line["box"] for line in reply["lines"]] for reply in replies])
+        return line_metrics.detection_scores(
+            truths, [[line["box"] for line in response["lines"]] for response in responses]
+        )
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        found = [[line["box"] for line in reply["lines"]] for reply in replies]
+        found = [[line["box"] for line in response["lines"]] for response in responses]
         line_metrics.draw_detections(self.data.test.inputs, truths, found, plots / "pages.png")
         return {}, {}

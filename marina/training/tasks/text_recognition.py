@@ -60,9 +60,9 @@ class TextRecognition(Task):
             yield EvaluationRequest(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", text)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the character error rate, that of each script, and the share of lines without an error."""
-        pairs = [(reply["text"], truth) for truth, reply in zip(truths, replies, strict=True)]
+        pairs = [(response["text"], truth) for truth, response in zip(truths, responses, strict=True)]
         parts = {"": pairs} | {
             f"_{script}": part
             for script, chinese in (("latin", False), ("chinese", True))
@@ -75,8 +75,8 @@ class TextRecognition(Task):
         return rates | {"accuracy": sum(read == truth for read, truth in pairs) / len(pairs)}
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        texts = [reply["text"] for reply in replies]
+        texts = [response["text"] for response in responses]
         line_metrics.draw_readings(self.data.test.inputs, truths, texts, plots / "readings.png")
         return {}, {"misread": line_metrics.frequent_mistakes(truths, texts)}

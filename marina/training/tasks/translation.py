@@ -58,14 +58,14 @@ class Translation(Task):
                 yield EvaluationRequest(body, "application/json", (target, beam))
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return sacreBLEU and chrF of each part of the data, for beam search and for greedy search."""
         figures: dict[str, float] = {}
         for part in sorted({target.part for target, _ in truths}):
             for beam, suffix in ((DEFAULT_BEAMS, ""), (GREEDY, "_greedy")):
                 pairs = [
-                    (reply["translations"][0]["text"], target.text)
-                    for (target, its_beam), reply in zip(truths, replies, strict=True)
+                    (response["translations"][0]["text"], target.text)
+                    for (target, its_beam), response in zip(truths, responses, strict=True)
                     if (target.part, its_beam) == (part, beam)
                 ]
                 if pairs:
@@ -73,7 +73,7 @@ class Translation(Task):
         return figures
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Draw the attention of the network while it translated the first sentence, and return a few translations of
         each part.
@@ -81,11 +81,11 @@ class Translation(Task):
         text = self.data.test.inputs[0]
         self._draw(text, plots / "attention.png")
         shown: dict[str, list[dict[str, str]]] = {}
-        rows = zip(self.data.test.inputs, truths[::2], replies[::2], strict=True)
-        for source, (target, _), reply in rows:
+        rows = zip(self.data.test.inputs, truths[::2], responses[::2], strict=True)
+        for source, (target, _), response in rows:
             those = shown.setdefault(target.part, [])
             if len(those) < 5:
-                those.append({"source": source, "right": target.text, "said": reply["translations"][0]["text"]})
+                those.append({"source": source, "right": target.text, "said": response["translations"][0]["text"]})
         return {}, {"examples": shown}
 
     def _draw(self, text: str, file: Path) -> None:

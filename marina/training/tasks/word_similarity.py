@@ -134,18 +134,18 @@ class WordSimilarity(Task):
             yield EvaluationRequest(body, "application/json", word)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return `sensible`: the share of the listed words with at least one related word among the nearest five."""
         found = [
-            any(neighbour["word"] in RELATED[word] for neighbour in reply["neighbours"])
-            for word, reply in zip(truths, replies, strict=True)
+            any(neighbour["word"] in RELATED[word] for neighbour in response["neighbours"])
+            for word, response in zip(truths, responses, strict=True)
             if word in RELATED
         ]
         return {"sensible": sum(found) / len(found), "listed": float(len(found))} if found else {}
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         del plots
-        named = zip(truths, replies, strict=True)
-        return {}, {"neighbours": {word: [one["word"] for one in reply["neighbours"]] for word, reply in named}}
+        named = zip(truths, responses, strict=True)
+        return {}, {"neighbours": {word: [one["word"] for one in response["neighbours"]] for word, response in named}}

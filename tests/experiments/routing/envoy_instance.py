@@ -156,26 +156,26 @@ class EnvoyInstance:
         body: bytes = b"{}",
         timed: list[float] | None = None,
     ) -> list[Reply]:
-        """Return a reply for each of these headers, in order; append the seconds that each took to `timed`."""
+        """Return a response for each of these headers, in order; append the seconds that each took to `timed`."""
         requests = list(requests)
 
         def some(part: list[dict[str, str]]) -> list[Reply]:
             connection = http.client.HTTPConnection("127.0.0.1", self.settings.port, timeout=60)
-            replies = []
+            responses = []
             for headers in part:
                 start = time.perf_counter()
                 connection.request("POST", path, body, {"content-type": "application/json", **headers})
                 response = connection.getresponse()
-                replies.append(Reply(response.status, response.headers, response.read()))
+                responses.append(Reply(response.status, response.headers, response.read()))
                 if timed is not None:
                     timed.append(time.perf_counter() - start)
             connection.close()
-            return replies
+            return responses
 
         size = -(-len(requests) // CLIENTS)
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         with ThreadPoolExecutor(CLIENTS) as pool:
-            return [reply for replies in pool.map(some, parts) for reply in replies]
+            return [response for responses in pool.map(some, parts) for response in responses]
 
     def users(self, count: int) -> list[Reply]:
         return self.send({"x-user-id": f"user-{number}"} for number in range(count))

@@ -18,9 +18,9 @@ USERS = 10_000
 
 
 def variants(envoy: EnvoyInstance, count: int) -> list[str]:
-    replies = envoy.users(count)
-    assert {reply.status for reply in replies} == {200}
-    return [reply.variant for reply in replies]
+    responses = envoy.users(count)
+    assert {response.status for response in responses} == {200}
+    return [response.variant for response in responses]
 
 
 def test_replicas_split_alike_and_few_users_move(envoy, tmp_path):
@@ -59,7 +59,7 @@ def test_three_variants_and_two_experiments_with_seeds_of_their_own(envoy):
     three = experiment(variants=[*weights, {"model": "c", "version": "1", "weight": 20}])
     envoy.publish(state(three), state(experiment("other", variants=three.variants, seed=8)))
     first = envoy.users(3000)
-    shares = Counter(reply.variant for reply in first)
+    shares = Counter(response.variant for response in first)
     for name, share in three.weights.items():
         assert abs(shares[name] - 30 * share) <= 3 * sqrt(3000 * share / 100 * (1 - share / 100))
     other = envoy.send([{"x-user-id": f"user-{number}"} for number in range(3000)], "/predictions/other")
@@ -70,26 +70,28 @@ def test_three_variants_and_two_experiments_with_seeds_of_their_own(envoy):
 def test_without_a_key_the_request_id_decides_the_variant(envoy):
     envoy.publish(state(experiment()))
     names = [str(uuid.UUID(int=number)) for number in range(2000)]
-    replies = envoy.send([{"x-request-id": name} for name in names])
-    assert [reply.headers["x-request-id"] for reply in replies] == names
-    assert abs(sum(reply.variant == B for reply in replies) - 200) <= 3 * sqrt(2000 * 0.09)
-    by_version = {(reply.variant, reply.headers["x-model-version"], reply.json["path"]) for reply in replies}
+    responses = envoy.send([{"x-request-id": name} for name in names])
+    assert [response.headers["x-request-id"] for response in responses] == names
+    assert abs(sum(response.variant == B for response in responses) - 200) <= 3 * sqrt(2000 * 0.09)
+    by_version = {
+        (response.variant, response.headers["x-model-version"], response.json["path"]) for response in responses
+    }
     assert by_version == {(A, "1.0", "/predictions/a/1.0"), (B, "2.0", "/predictions/b/2.0")}
-    assert {reply.source for reply in replies} == {"split"}
+    assert {response.source for response in responses} == {"split"}
     again = envoy.send([{"x-request-id": name} for name in names])
-    assert [reply.variant for reply in again] == [reply.variant for reply in replies]
+    assert [response.variant for response in again] == [response.variant for response in responses]
     empty = envoy.send([{"x-request-id": name, "x-user-id": ""} for name in names])
-    assert [reply.variant for reply in empty] == [reply.variant for reply in replies]
+    assert [response.variant for response in empty] == [response.variant for response in responses]
     (bare,) = envoy.send([{}])
     assert uuid.UUID(bare.headers["x-request-id"])
 
 
 def test_path_and_header_bypass_the_split(envoy):
     envoy.publish(state(experiment("a")))
-    (reply,) = envoy.send([{}], "/predictions/b/2.0?top=1")
-    assert (reply.variant, reply.source, reply.json["path"]) == (B, "path", "/predictions/b/2.0?top=1")
-    for reply in envoy.send([{"x-variant": B, "x-user-id": f"{n}"} for n in range(20)], "/explanations/a?top=2"):
-        assert (reply.variant, reply.source, reply.json["path"]) == (B, "header", "/explanations/b/2.0?top=2")
+    (response,) = envoy.send([{}], "/predictions/b/2.0?top=1")
+    assert (response.variant, response.source, response.json["path"]) == (B, "path", "/predictions/b/2.0?top=1")
+    for response in envoy.send([{"x-variant": B, "x-user-id": f"{n}"} for n in range(20)], "/explanations/a?top=2"):
+        assert (response.variant, response.source, response.json["path"]) == (B, "header", "/explanations/b/2.0?top=2")
     (refused,) = envoy.send([{"x-variant": "c"}], "/predictions/a")
     assert refused.status == 400
     assert refused.json["message"] == f"X-Variant names none of the variants of a: {A}, {B}"
@@ -99,15 +101,15 @@ def test_path_and_header_bypass_the_split(envoy):
 
 def test_every_request_of_an_experiment_is_logged(envoy):
     envoy.publish(state(experiment()))
-    replies = [*envoy.users(50), *envoy.send([{}] * 5)]
+    responses = [*envoy.users(50), *envoy.send([{}] * 5)]
     envoy.send([{"x-variant": B}], body=b"{}")
     envoy.send([{"x-marina-experiment": "digits"}], "/predictions/a/1.0")  # nobody can forge one
     lines = envoy.exposures(55)
     assert len(lines) == 55
     by_id = {line["request_id"]: line for line in lines}
-    for number, reply in enumerate(replies):
-        line = by_id[reply.headers["x-request-id"]]
-        assert (line["experiment"], line["assigned"], line["variant"]) == ("digits", reply.variant, reply.variant)
+    for number, response in enumerate(responses):
+        line = by_id[response.headers["x-request-id"]]
+        assert (line["experiment"], line["assigned"], line["variant"]) == ("digits", response.variant, response.variant)
         assert (line["status"], line["source"], line["mirror"]) == (200, "split", None)
         assert line["key"] == (f"user-{number}" if number < 50 else None)
         assert line["prediction"] == "%7B%22label%22%3A%20%227%22%7D"
@@ -117,8 +119,8 @@ def test_every_request_of_an_experiment_is_logged(envoy):
 
 def test_a_share_is_mirrored_and_a_hung_mirror_blocks_nobody(envoy):
     envoy.publish(state(experiment(mirror={"to": B, "percent": 20}).with_weights({A: 100, B: 0})))
-    replies = envoy.users(4000)
-    assert {(reply.status, reply.variant, reply.source) for reply in replies} == {(200, A, "split")}
+    responses = envoy.users(4000)
+    assert {(response.status, response.variant, response.source) for response in responses} == {(200, A, "split")}
     lines = envoy.exposures(4000 + 640)
     copies = [line for line in lines if line["mirror"]]
     assert 0.18 <= len(copies) / 4000 <= 0.22
@@ -128,7 +130,7 @@ def test_a_share_is_mirrored_and_a_hung_mirror_blocks_nobody(envoy):
     assert envoy.upstream.counts["b/2.0"] >= len(copies)
     envoy.upstream.delays["b/2.0"] = 10
     again = envoy.users(1000)  # would take minutes, if anyone waited
-    assert {(reply.status, reply.variant) for reply in again} == {(200, A)}
+    assert {(response.status, response.variant) for response in again} == {(200, A)}
     assert envoy.upstream.counts["b/2.0"] <= len(copies) + 64  # the rest of the copies was not let through
 
 
@@ -136,8 +138,8 @@ def test_a_ready_version_gets_requests_at_once(envoy):
     """Control checks this machine itself: Envoy's own health check would let the first requests fail."""
     envoy.upstream.liveness = 503
     envoy.publish(state(experiment()))
-    assert {reply.status for reply in envoy.users(50)} == {200}
-    assert {reply.source for reply in envoy.users(50)} == {"split"}
+    assert {response.status for response in envoy.users(50)} == {200}
+    assert {response.source for response in envoy.users(50)} == {"split"}
 
 
 def test_stopped_experiments_are_gone(envoy):

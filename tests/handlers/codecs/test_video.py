@@ -218,14 +218,14 @@ def test_real_clips_are_read(file):
 def test_the_explanation_adds_up_to_what_motion_says(worker):
     one = worker("c3d")
     request = SampleRequest({"body": clip(20)}, {"explain": "True"})
-    (reply,) = one.send(request)
-    assert [row["frame"] for row in reply.json["frames"]] == one.handler.codec.clip(clip(20)).places
+    (response,) = one.send(request)
+    assert [row["frame"] for row in response.json["frames"]] == one.handler.codec.clip(clip(20)).places
     batch = one.handler.collate([one.handler.decode(Request(request.fields, {}, ""))])
-    number = one.handler.labels.index(reply.json["target"]["label"])
+    number = one.handler.labels.index(response.json["target"]["label"])
     with torch.inference_mode():
         moving = one.handler.network(batch)[0, number]
         still = one.handler.network(batch.mean(dim=2, keepdim=True).expand_as(batch))[0, number]
-    total = sum(row["weight"] for row in reply.json["frames"])
+    total = sum(row["weight"] for row in response.json["frames"])
     assert total == pytest.approx(float(moving - still), abs=0.05)
     (bare,) = one.send(SampleRequest(request.fields, {**request.headers, "accept": "image/png"}))
     assert bare.content_type == "image/png"

@@ -46,35 +46,35 @@ def null(fields) -> bool:
 
 def test_a_blank_page_has_no_lines_and_no_fields(worker):
     for image in (blank(), picture(size=(1, 1))):
-        (reply,) = worker("invoice").send(SampleRequest({"body": image}))
-        assert reply.json["lines"] == []
-        assert null(reply.json["fields"])
+        (response,) = worker("invoice").send(SampleRequest({"body": image}))
+        assert response.json["lines"] == []
+        assert null(response.json["fields"])
 
 
 def test_lines_are_read_and_their_boxes_are_of_the_image_as_sent(finder):
     request = SampleRequest({"body": picture(size=(2560, 2560))})  # the network sees half of it
-    (reply,) = finder.send(request)
-    found = [line["box"] for line in reply.json["lines"]]
+    (response,) = finder.send(request)
+    found = [line["box"] for line in response.json["lines"]]
     assert found == [pytest.approx([2 * corner for corner in box], abs=0.3) for box in BOXES]
-    assert [line["text"] for line in reply.json["lines"]] == ["（小写）￥12.50"] * 2
-    assert reply.json["fields"]["total"] == "12.50"
-    assert null(reply.json["fields"] | {"total": None})
+    assert [line["text"] for line in response.json["lines"]] == ["（小写）￥12.50"] * 2
+    assert response.json["fields"]["total"] == "12.50"
+    assert null(response.json["fields"] | {"total": None})
 
 
 def test_the_annotated_picture_shows_the_boxes_on_the_page(finder):
-    (reply,) = finder.send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
-    assert reply.content_type == "image/png"
-    image = Image.open(io.BytesIO(reply.body))
+    (response,) = finder.send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
+    assert response.content_type == "image/png"
+    image = Image.open(io.BytesIO(response.body))
     assert (image.size, image.getpixel((100, 30))) == ((256, 256), (255, 0, 0))
 
 
 def test_a_field_is_explained_by_its_line(finder):
     fields = {"body": picture(size=(256, 256)), "target": "total"}
-    (reply,) = finder.send(SampleRequest(fields, EXPLAIN))
-    assert reply.json["target"]["field"] == "total"
-    assert reply.json["target"]["box"] == pytest.approx(BOXES[0], abs=0.3)
+    (response,) = finder.send(SampleRequest(fields, EXPLAIN))
+    assert response.json["target"]["field"] == "total"
+    assert response.json["target"]["box"] == pytest.approx(BOXES[0], abs=0.3)
     (bare,) = finder.send(SampleRequest(fields, {**EXPLAIN, "accept": "image/png"}))
-    assert bare.body == base64.b64decode(reply.json["heatmap"])
+    assert bare.body == base64.b64decode(response.json["heatmap"])
     assert Image.open(io.BytesIO(bare.body)).height == 32 * 8
 
 
@@ -125,11 +125,11 @@ def test_fields_are_counted_cell_by_cell():
     line = {"box": [0, 0, 10, 10], "text": "ab"}
     truth = {"fields": {"total": "1.00", "date": None, "items": [{"tax": "2"}, {"tax": "3"}]}, "lines": [line]}
     assert score([truth], [truth])["fields_exact"] == 1
-    reply = {"fields": {"total": "1.00", "date": "x", "items": [{"tax": "2"}]}, "lines": [{**line, "text": "abc"}]}
-    scores = score([truth], [reply])
+    response = {"fields": {"total": "1.00", "date": "x", "items": [{"tax": "2"}]}, "lines": [{**line, "text": "abc"}]}
+    scores = score([truth], [response])
     assert (scores["fields_exact"], scores["character_error_rate"], scores["f1"]) == (0.5, 0.5, 1)
-    more = {**reply["fields"], "items": [{"tax": "2"}, {"tax": "3"}, {"tax": "4"}]}
-    assert score([truth], [{**reply, "fields": more}])["fields_exact"] == 0.6
-    shown = details([truth], [reply])
+    more = {**response["fields"], "items": [{"tax": "2"}, {"tax": "3"}, {"tax": "4"}]}
+    assert score([truth], [{**response, "fields": more}])["fields_exact"] == 0.6
+    shown = details([truth], [response])
     assert shown["fields"] == {"total": 1.0, "date": 0.0, "items.tax": 0.5}
     assert {"field": "date", "truth": None, "said": "x"} in shown["wrong"]

@@ -84,25 +84,25 @@ def test_boxes_are_in_pixels_of_the_image_as_sent(worker, monkeypatch):
     handler = worker("ctpn").handler
     monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:2]).unsqueeze(0))
     monkeypatch.setattr(handler, "codec", TextPageCodec(256))
-    (reply,) = worker("ctpn").send(SampleRequest({"body": picture(size=(512, 512))}))
-    found = [line["box"] for line in reply.json["lines"]]
+    (response,) = worker("ctpn").send(SampleRequest({"body": picture(size=(512, 512))}))
+    found = [line["box"] for line in response.json["lines"]]
     assert found == [pytest.approx([2 * corner for corner in box], abs=0.2) for box in BOXES[:2]]
 
 
 def test_the_annotated_picture_shows_the_boxes_on_the_page(worker, monkeypatch):
     handler = worker("ctpn").handler
     monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:1]).unsqueeze(0))
-    (reply,) = worker("ctpn").send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
-    assert reply.content_type == "image/png"
-    image = Image.open(io.BytesIO(reply.body))
+    (response,) = worker("ctpn").send(SampleRequest({"body": picture(size=(256, 256))}, {"accept": "image/png"}))
+    assert response.content_type == "image/png"
+    image = Image.open(io.BytesIO(response.body))
     assert (image.size, image.getpixel((100, 30))) == ((256, 256), (255, 0, 0))
 
 
 @pytest.mark.parametrize("target", ["-1", "999", "x", "1.0", "²"])
 def test_a_line_that_was_not_found_is_refused(worker, target):
     request = SampleRequest({"body": picture(), "target": target}, {"explain": "True"})
-    (reply,) = worker("ctpn").send(request)
-    assert (reply.status, reply.json["field"]) == (400, "target")
+    (response,) = worker("ctpn").send(request)
+    assert (response.status, response.json["field"]) == (400, "target")
 
 
 def test_lines_are_counted_one_for_one():

@@ -82,8 +82,8 @@ def test_a_character_is_explained_and_the_picture_is_of_the_line(worker):
     request = SampleRequest({"body": picture(size=(120, 30))})
     (read,) = worker("crnn").send(request)
     last = len(read.json["characters"]) - 1
-    (reply,) = worker("crnn").send(SampleRequest({**request.fields, "target": str(last)}, EXPLAIN))
-    assert reply.json["target"] == {
+    (response,) = worker("crnn").send(SampleRequest({**request.fields, "target": str(last)}, EXPLAIN))
+    assert response.json["target"] == {
         "text": read.json["characters"][last]["character"],
         "confidence": pytest.approx(read.json["characters"][last]["confidence"], abs=1e-4),
         "position": last,
@@ -92,19 +92,19 @@ def test_a_character_is_explained_and_the_picture_is_of_the_line(worker):
         SampleRequest({**request.fields, "target": str(last)}, {**EXPLAIN, "accept": "image/png"})
     )
     assert bare.content_type == "image/png"
-    assert bare.body == base64.b64decode(reply.json["heatmap"])
+    assert bare.body == base64.b64decode(response.json["heatmap"])
     assert Image.open(io.BytesIO(bare.body)).size == ((128 + 2 * MARGIN_COLUMNS) * 8, 32 * 8)
 
 
 @pytest.mark.parametrize("target", ["-1", "999", "1.5", "a", "²", ""])
 def test_a_position_that_was_not_read_is_refused(worker, target):
-    (reply,) = worker("crnn").send(SampleRequest({"body": picture(), "target": target}, EXPLAIN))
-    assert (reply.status, reply.json["field"]) == (400, "target")
+    (response,) = worker("crnn").send(SampleRequest({"body": picture(), "target": target}, EXPLAIN))
+    assert (response.status, response.json["field"]) == (400, "target")
 
 
 def test_scores_tell_the_scripts_apart():
-    replies = [{"text": text} for text in ("abcd", "abd", "发票", "发")]
-    scores = TextRecognition.score(["abcd", "abcd", "发票", "发票"], replies)
+    responses = [{"text": text} for text in ("abcd", "abd", "发票", "发")]
+    scores = TextRecognition.score(["abcd", "abcd", "发票", "发票"], responses)
     assert scores == {
         "character_error_rate": pytest.approx(2 / 12),
         "character_error_rate_latin": pytest.approx(1 / 8),

@@ -54,21 +54,21 @@ def test_texts_are_decoded_padded_and_answered_with_what_was_unknown(tmp_path, r
     assert (item.value.truncated, item.top) == (True, 1)
     batch = handler.collate([item, TopKInput(TextInput(["好"], False), 5)])
     assert batch.tolist() == [handler.codec.numbers(item.value.tokens).tolist(), [2, PAD, PAD, PAD]]
-    reply = handler.encode(torch.tensor([0.2, 0.8]).log(), item)
-    assert reply["predictions"] == [{"label": "好评", "probability": pytest.approx(0.8)}]
-    assert (reply["truncated"], reply["unknown"]) == (True, ["蛐蛐"])
+    response = handler.encode(torch.tensor([0.2, 0.8]).log(), item)
+    assert response["predictions"] == [{"label": "好评", "probability": pytest.approx(0.8)}]
+    assert (response["truncated"], response["unknown"]) == (True, ["蛐蛐"])
 
 
 def test_what_each_word_adds_to_padding(tmp_path, reader):
     handler = text_handler(tmp_path, reader)
-    reply = handler.explain(handler.decode(make_request(text="房间很好蛐蛐")), "差评")
-    ids = handler.codec.numbers([one["word"] for one in reply["words"]])
+    response = handler.explain(handler.decode(make_request(text="房间很好蛐蛐")), "差评")
+    ids = handler.codec.numbers([one["word"] for one in response["words"]])
     away = reader.embedding(ids) - reader.embedding(torch.tensor(PAD))
-    assert [one["weight"] for one in reply["words"]] == pytest.approx((away @ reader.weights[0]).tolist(), abs=1e-4)
-    assert [one["known"] for one in reply["words"]] == [True, True, True, False]
-    assert [set(one) for one in reply["words"]] == [{"word", "weight", "known"}] * 4
-    assert reply["convergence_delta"] == pytest.approx(0, abs=1e-4)
-    assert reply["target"]["label"] == "差评"
+    assert [one["weight"] for one in response["words"]] == pytest.approx((away @ reader.weights[0]).tolist(), abs=1e-4)
+    assert [one["known"] for one in response["words"]] == [True, True, True, False]
+    assert [set(one) for one in response["words"]] == [{"word", "weight", "known"}] * 4
+    assert response["convergence_delta"] == pytest.approx(0, abs=1e-4)
+    assert response["target"]["label"] == "差评"
     assert max(reader.sizes) == 3
     assert sum(reader.sizes) == 1 + 2 + 8 + 2 + 2  # prediction, the layer's outputs, steps, captum's delta, ours
 
@@ -82,21 +82,21 @@ def test_what_the_weights_miss_is_counted_from_these_words_unsaid(tmp_path):
         for target in ("差评", "好评"):
             item = handler.decode(make_request(text=text))
             ids = handler.collate([item])
-            reply = handler.explain(item, target)
+            response = handler.explain(item, target)
             number = handler.labels.index(target)
             silence = (network.embedding(torch.zeros_like(ids)).sum(dim=1) @ network.weights.T).relu()
             gain = float((network(ids) - silence)[0, number])
-            total = sum(one["weight"] for one in reply["words"])
-            assert reply["convergence_delta"] == pytest.approx(total - gain, abs=1e-4)
-            deltas.append(abs(reply["convergence_delta"]))
+            total = sum(one["weight"] for one in response["words"])
+            assert response["convergence_delta"] == pytest.approx(total - gain, abs=1e-4)
+            deltas.append(abs(response["convergence_delta"]))
     assert max(deltas) > 1e-3
     assert not network.embedding._forward_hooks
 
 
 def test_what_a_network_attends_to_stands_beside_the_weights(tmp_path):
     handler = text_handler(tmp_path, Attentive(6))
-    reply = handler.explain(handler.decode(make_request(text="房间很好")), None)
-    assert [one["attention"] for one in reply["words"]] == [0, 0.25, 0.5]
+    response = handler.explain(handler.decode(make_request(text="房间很好")), None)
+    assert [one["attention"] for one in response["words"]] == [0, 0.25, 0.5]
 
 
 def test_a_text_of_stop_words_has_no_word_to_explain(tmp_path, reader):
@@ -136,12 +136,12 @@ def test_a_gap_is_filled_with_tokens_that_texts_have(filler):
     one, other = filler.codec.number("好"), filler.codec.number("差")
     logits[2, [one, other]] = torch.tensor([9.0, 8.0])
     logits[4, [other, one]] = torch.tensor([9.0, 8.0])
-    reply = filler.encode(logits, item)
-    assert [[token["token"] for token in gap] for gap in reply["masks"]] == [["好", "差"], ["差", "好"]]
+    response = filler.encode(logits, item)
+    assert [[token["token"] for token in gap] for gap in response["masks"]] == [["好", "差"], ["差", "好"]]
     rest = filler.codec.size - 7
     total = torch.tensor([9.0, 8.0]).exp().sum() + rest
-    assert reply["masks"][0][0]["probability"] == pytest.approx(float(torch.tensor(9.0).exp() / total), abs=1e-6)
-    assert (reply["truncated"], reply["unknown"]) == (False, ["[UNK]"])
+    assert response["masks"][0][0]["probability"] == pytest.approx(float(torch.tensor(9.0).exp() / total), abs=1e-6)
+    assert (response["truncated"], response["unknown"]) == (False, ["[UNK]"])
     many = filler.encode(logits, filler.decode(make_request(text="[MASK]", top=1000)))["masks"][0]
     assert len(many) == filler.codec.size - 5
 
@@ -161,14 +161,14 @@ def test_what_each_token_adds_to_gaps_everywhere(filler):
     for target in (None, "差"):
         network.sizes.clear()
         number = int(probabilities.argmax()) if target is None else filler.codec.number(target)
-        reply = filler.explain(item, target)
-        assert reply["target"]["token"] == filler.codec.token(number)
-        assert reply["target"]["probability"] == pytest.approx(float(probabilities[number]), abs=1e-5)
-        assert [one["word"] for one in reply["words"]] == item.value.tokens
+        response = filler.explain(item, target)
+        assert response["target"]["token"] == filler.codec.token(number)
+        assert response["target"]["probability"] == pytest.approx(float(probabilities[number]), abs=1e-5)
+        assert [one["word"] for one in response["words"]] == item.value.tokens
         wanted = (away @ network.weights[number] * 0.3).tolist()
-        assert [one["weight"] for one in reply["words"]] == pytest.approx(wanted, abs=1e-4)
-        assert all(one["weight"] == round(one["weight"], 6) for one in reply["words"])
-        assert reply["convergence_delta"] == pytest.approx(0, abs=1e-3)
+        assert [one["weight"] for one in response["words"]] == pytest.approx(wanted, abs=1e-4)
+        assert all(one["weight"] == round(one["weight"], 6) for one in response["words"])
+        assert response["convergence_delta"] == pytest.approx(0, abs=1e-3)
         assert max(network.sizes) == 3
 
 

@@ -23,17 +23,17 @@ def test_the_perplexity_is_that_of_the_whole_text(worker):
     handler, job = worker(NAME).handler, begun(worker, length=6)
     while not job.done:
         handler.step([job])
-    reply = handler.encode(job, job.prompt)
+    response = handler.encode(job, job.prompt)
     ids = torch.cat([job.prompt.tokens, torch.tensor(job.added)])
     with torch.inference_mode():
         chances = handler.network(ids[None])[0, :-1].log_softmax(dim=1).gather(1, ids[1:, None])
-    assert reply["perplexity"] == pytest.approx(math.exp(-float(chances.mean())), rel=1e-4)
-    assert reply["tokens"] == len(ids) - 1
+    assert response["perplexity"] == pytest.approx(math.exp(-float(chances.mean())), rel=1e-4)
+    assert response["tokens"] == len(ids) - 1
 
 
 def test_a_length_of_zero_returns_the_text(worker):
-    (reply,) = worker(NAME).send(sample_request(length=0))  # 房间 and 很好
-    assert (reply.json["text"], reply.json["tokens"], reply.json["ended"]) == ("房间很好", 2, False)
+    (response,) = worker(NAME).send(sample_request(length=0))  # 房间 and 很好
+    assert (response.json["text"], response.json["tokens"], response.json["ended"]) == ("房间很好", 2, False)
 
 
 def test_the_seed_decides_and_without_temperature_nothing_does(worker):
@@ -80,8 +80,8 @@ def test_an_end_token_ends_the_job_and_is_not_part_of_the_text(worker):
 
 
 def test_unknown_characters_are_returned(worker):
-    (reply,) = worker(NAME).send(sample_request(text="房间Ω很Ω好猫", length=0))
-    assert reply.json["unknown"] == ["Ω", "猫"]
+    (response,) = worker(NAME).send(sample_request(text="房间Ω很Ω好猫", length=0))
+    assert response.json["unknown"] == ["Ω", "猫"]
 
 
 def test_what_stands_together_often_is_one_token():

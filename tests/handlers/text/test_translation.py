@@ -37,10 +37,10 @@ def test_unknown_parts_are_returned():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_alignment_has_a_row_for_each_token_that_was_written(worker, name):
-    (reply,) = worker(name).send(sample_request(alignment=True))
-    rows = reply.json["alignment"]
-    assert len(rows) == len(reply.json["target"]) > 0
-    assert {len(row) for row in rows} == {len(reply.json["source"])}
+    (response,) = worker(name).send(sample_request(alignment=True))
+    rows = response.json["alignment"]
+    assert len(rows) == len(response.json["target"]) > 0
+    assert {len(row) for row in rows} == {len(response.json["source"])}
     assert all(0 <= sum(row) <= 1.001 for row in rows)
     assert "alignment" not in worker(name).send(sample_request())[0].json
 
@@ -64,9 +64,9 @@ def test_the_score_is_the_log_probability_over_the_penalty(worker, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_explanation_is_the_effect_of_each_source_token(worker, name):
     request = sample_request(text="It costs 48 euros.")
-    (reply,) = worker(name).send(SampleRequest(request.fields, {**request.headers, "explain": "True"}))
-    assert reply.status == 200, reply.body
-    source, target, weights = (reply.json[key] for key in ("source", "target", "weights"))
+    (response,) = worker(name).send(SampleRequest(request.fields, {**request.headers, "explain": "True"}))
+    assert response.status == 200, response.body
+    source, target, weights = (response.json[key] for key in ("source", "target", "weights"))
     assert source == worker(name).handler.codec.pieces("It costs 48 euros.")
     assert [len(weights), *{len(row) for row in weights}] == [len(target), len(source)]
     # By hand: the log-probability of the first token that was written, without the third of the source.
@@ -86,6 +86,6 @@ def test_an_explanation_is_the_effect_of_each_source_token(worker, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_long_text_is_cut_only_if_it_may_be(worker, name):
-    (reply,) = worker(name).send(sample_request(text="2 0 2 4 " * 60, truncate=True))
-    assert reply.json["truncated"] is True
+    (response,) = worker(name).send(sample_request(text="2 0 2 4 " * 60, truncate=True))
+    assert response.json["truncated"] is True
     assert worker(name).send(sample_request())[0].json["truncated"] is False

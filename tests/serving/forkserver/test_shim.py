@@ -33,10 +33,10 @@ def test_a_request_is_what_a_child_reads(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(tmp_path):
-    """`server(reply)`: a fork server that reads a request and sends `reply` in pieces, or hangs up for None."""
+    """`server(response)`: a fork server that reads a request and sends `response` in pieces, or hangs up for None."""
     threads = []
 
-    def serve(reply: list[bytes] | None) -> str:
+    def serve(response: list[bytes] | None) -> str:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path := str(tmp_path / "s"))
         listener.listen()
@@ -44,11 +44,11 @@ def server(tmp_path):
         def respond() -> None:
             connection, _ = listener.accept()
             with listener, connection:
-                if reply is None:
+                if response is None:
                     return
                 for descriptor in receive(connection).descriptors:
                     os.close(descriptor)
-                for part in reply:
+                for part in response:
                     connection.sendall(part)
 
         threads.append(threading.Thread(target=respond))
@@ -61,7 +61,7 @@ def server(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reply", "code"),
+    ("response", "code"),
     [
         ([b"forked\n", b"7\n"], 7),
         ([b"for", b"ked\n0\n"], 0),
@@ -72,8 +72,8 @@ def server(tmp_path):
         (None, None),
     ],
 )
-def test_the_code_of_the_child_is_that_of_the_server(server, reply, code):
-    assert shim.forked(server(reply), [SCRIPT, "x" * 500_000]) == code
+def test_the_code_of_the_child_is_that_of_the_server(server, response, code):
+    assert shim.forked(server(response), [SCRIPT, "x" * 500_000]) == code
 
 
 def test_without_a_server_there_is_no_child(tmp_path):

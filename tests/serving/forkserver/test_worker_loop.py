@@ -58,16 +58,16 @@ def converse(messages: bytes, loads=(True,)) -> tuple[bytes, SimpleNamespace, Ba
             made.handle_connection(ours)
         assert all(each is ours for each in seen.sockets)
         ours.shutdown(socket.SHUT_WR)  # a reader may still hold it open
-        reply = b""
+        response = b""
         while part := theirs.recv(65536):
-            reply += part
-    return reply, seen, end.value
+            response += part
+    return response, seen, end.value
 
 
 def test_a_model_is_loaded_and_responds_to_batches_until_the_end():
-    reply, seen, end = converse(LOAD + BATCH + BATCH)
+    response, seen, end = converse(LOAD + BATCH + BATCH)
     assert isinstance(end, DisconnectedError)
-    assert reply == bytes(create_load_model_response(200, "loaded")) + b"<response>" * 2
+    assert response == bytes(create_load_model_response(200, "loaded")) + b"<response>" * 2
     (loaded,) = seen.loaded
     assert loaded == {
         "modelName": b"m", "modelPath": b"/m", "batchSize": 4, "handler": b"h.py", "envelope": b"",
@@ -82,8 +82,8 @@ def test_a_model_is_loaded_and_responds_to_batches_until_the_end():
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_worker():
-    reply, _, end = converse(LOAD, loads=(False,))
-    assert reply == bytes(create_load_model_response(507, "broken"))
+    response, _, end = converse(LOAD, loads=(False,))
+    assert response == bytes(create_load_model_response(507, "broken"))
     assert (type(end), str(end)) == (RuntimeError, "507 - broken")
 
 

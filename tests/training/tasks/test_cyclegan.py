@@ -158,20 +158,20 @@ def test_what_is_kept_is_counted_for_each_direction(small_ab, monkeypatch):
 
     monkeypatch.setattr(class_preservation, "ReferenceClassifier", Reader)
 
-    def reply(shade: int) -> dict[str, str]:
+    def response(shade: int) -> dict[str, str]:
         buffer = io.BytesIO()
         Image.new("RGB", (32, 32), (shade, 0, 0)).save(buffer, "PNG")
         return {"image": base64.b64encode(buffer.getvalue()).decode()}
 
     truths = [request.truth for request in ImageTranslation.requests(data.find(small_ab).load())]
     names = [int(truth.origin.name) for truth in truths]
-    replies = [reply(255 * name) for name in names[:7]] + [reply(255 * (1 - names[7]))]
-    assert ImageTranslation.score(truths, replies) == {"kept_a_to_b": 1.0, "kept_b_to_a": 0.75}
+    responses = [response(255 * name) for name in names[:7]] + [response(255 * (1 - names[7]))]
+    assert ImageTranslation.score(truths, responses) == {"kept_a_to_b": 1.0, "kept_b_to_a": 0.75}
 
 
 def test_a_stopped_run_goes_on_with_pools_and_optimizers_as_they_were(card, small_ab, monkeypatch):
     card("cyclegan", epochs=4, batch_size=8)
-    monkeypatch.setattr(ImageTranslation, "score", staticmethod(lambda truths, replies: {}))
+    monkeypatch.setattr(ImageTranslation, "score", staticmethod(lambda truths, responses: {}))
     whole = run.train("cyclegan", "whole", small_ab)
     stop = Stop(monkeypatch, ImageTranslation, epoch=2)
     with pytest.raises(SystemExit):
@@ -187,7 +187,7 @@ def test_a_stopped_run_goes_on_with_pools_and_optimizers_as_they_were(card, smal
 
 def test_training_logs_its_four_losses_apart_and_shows_translations(card, small_ab, monkeypatch):
     card("cyclegan", epochs=1, batch_size=8)
-    monkeypatch.setattr(ImageTranslation, "score", staticmethod(lambda truths, replies: {}))
+    monkeypatch.setattr(ImageTranslation, "score", staticmethod(lambda truths, responses: {}))
     tags = EventAccumulator(str(run.train("cyclegan", "logged", small_ab) / "logs")).Reload().Tags()
     assert {"loss/generator", "loss/discriminator", "loss/cycle", "loss/identity"} <= set(tags["scalars"])
     assert "images/translated" in tags["images"]

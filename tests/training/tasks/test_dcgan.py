@@ -33,24 +33,24 @@ def classified(monkeypatch):
 REAL = SimpleNamespace(train=Split([(0, 1, 0), (0, 1, 20), (1, 1, 50), (1, 1, 70)], [0, 0, 1, 1]))  # each 10 off
 
 
-def reply(labels: list[int], files: list[tuple[int, float, int]]) -> dict:
+def response(labels: list[int], files: list[tuple[int, float, int]]) -> dict:
     return {"labels": list(map(str, labels)), "images": files}
 
 
 def test_what_is_measured(classified, monkeypatch):
     monkeypatch.setattr(base64, "b64decode", lambda image: image)
     every = [(digit, 0.95, 7 * digit) for digit in range(10)]
-    sure = ImageGeneration.score([REAL], [reply(list(range(10)), every)])
+    sure = ImageGeneration.score([REAL], [response(list(range(10)), every)])
     assert sure == {"confident": 1, "as_told": 1, "classes": 10, "rarest": pytest.approx(0.1), "variety": 0}
-    replies = [reply([0, 0], [(0, 0.91, 0), (0, 0.89, 10)]), reply([3, 3], [(3, 0.95, 9), (1, 0.2, 19)])]
-    unsure = ImageGeneration.score([REAL], replies)
+    responses = [response([0, 0], [(0, 0.91, 0), (0, 0.89, 10)]), response([3, 3], [(3, 0.95, 9), (1, 0.2, 19)])]
+    unsure = ImageGeneration.score([REAL], responses)
     assert (unsure["confident"], unsure["as_told"], unsure["classes"], unsure["rarest"]) == (0.5, 0.75, 3, 0)
     assert unsure["variety"] == pytest.approx(0.5)  # 5 off the mean, where real ones are 10 off
 
 
 def test_a_stopped_run_goes_on_with_both_optimizers_and_the_average_as_they_were(card, small, classified, monkeypatch):
     card("dcgan", epochs=4, batch_size=64)
-    monkeypatch.setattr(ImageGeneration, "score", staticmethod(lambda truths, replies: {"classes": 10.0}))
+    monkeypatch.setattr(ImageGeneration, "score", staticmethod(lambda truths, responses: {"classes": 10.0}))
     whole = run.train("dcgan", "whole")
     stop = Stop(monkeypatch, ImageGeneration, epoch=2)
     with pytest.raises(SystemExit):

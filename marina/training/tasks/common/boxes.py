@@ -28,7 +28,7 @@ class MAP50(MeanAveragePrecision):
 
 
 def average_precision(
-    truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    truths: Sequence[Mapping[str, Any]], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return COCO's metrics of JSON responses; those at IoU 0.5 are VOC's since 2010, but over 101 points of recall.
 
@@ -36,18 +36,18 @@ def average_precision(
     """
     metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True, extended_summary=True)
     metric.warn_on_many_detections = False
-    for truth, reply in zip(truths, replies, strict=True):
-        expected, found = metric_inputs(truth, reply, labels)
+    for truth, response in zip(truths, responses, strict=True):
+        expected, found = metric_inputs(truth, response, labels)
         metric.update([found], [expected])
     return dict(metric.compute())
 
 
 def metric_inputs(
-    truth: Mapping[str, Any], reply: Mapping[str, Any], labels: Sequence[str]
+    truth: Mapping[str, Any], response: Mapping[str, Any], labels: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return (expected, found) of one image in the form that the metric takes."""
     places = {label: place for place, label in enumerate(labels)}
-    objects = reply["objects"]
+    objects = response["objects"]
     expected = _tensors(truth["boxes"], [places[label] for label in truth["labels"]])
     found = _tensors([one["box"] for one in objects], [places[one["label"]] for one in objects])
     return (
@@ -63,9 +63,9 @@ def _tensors(boxes: Sequence[Sequence[float]], labels: Sequence[int]) -> dict[st
     }
 
 
-def labels_of(truths: Sequence[Mapping[str, Any]], replies: Sequence[Mapping[str, Any]]) -> list[str]:
+def labels_of(truths: Sequence[Mapping[str, Any]], responses: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the labels of true objects and of detections, sorted."""
-    predicted = (one["label"] for reply in replies for one in reply["objects"])
+    predicted = (one["label"] for response in responses for one in response["objects"])
     return sorted({*predicted, *(label for truth in truths for label in truth["labels"])})
 
 

@@ -17,7 +17,7 @@ from marina.training.task import Task
 
 
 class Classification(Task):
-    """Outputs are logits (N, classes), targets (N,) of int64; a reply's best prediction comes first."""
+    """Outputs are logits (N, classes), targets (N,) of int64; a response's best prediction comes first."""
 
     METRIC = "accuracy"
 
@@ -29,9 +29,9 @@ class Classification(Task):
         return nn.functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return accuracy, and the means over classes of precision, recall and F1."""
-        predicted = [reply["predictions"][0]["label"] for reply in replies]
+        predicted = [response["predictions"][0]["label"] for response in responses]
         means = precision_recall_fscore_support(truths, predicted, average="macro", zero_division=0)[:3]
         names = ("precision", "recall", "f1")
         return {"accuracy": float(accuracy_score(truths, predicted))} | dict(zip(names, map(float, means), strict=True))
@@ -41,10 +41,10 @@ class Classification(Task):
         return {"top": str(len(self.data.labels))}  # every class: the curves need all probabilities
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         labels = self.data.labels
-        named = ({row["label"]: row["probability"] for row in reply["predictions"]} for reply in replies)
+        named = ({row["label"]: row["probability"] for row in response["predictions"]} for response in responses)
         probabilities = np.array([[row[label] for label in labels] for row in named])  # (N, classes)
         return classification_report(np.array([labels.index(truth) for truth in truths]), probabilities, labels, plots)
 

@@ -30,15 +30,15 @@ def leaves(fields: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
     return {".".join(path): fields}
 
 
-def score(truths: Truths, replies: Truths) -> dict[str, float]:
+def score(truths: Truths, responses: Truths) -> dict[str, float]:
     """Return the metrics of JSON responses.
 
     `fields_exact` counts all fields that are true or were returned, null for null too. Each line counts once in `f1`;
     the character error rate is of lines that were found.
     """
-    right = [returned == truth for _, truth, returned in compared(truths, replies)]
-    boxes = [[[line["box"] for line in page["lines"]] for page in pages] for pages in (truths, replies)]
-    pairs = list(read(truths, replies))
+    right = [returned == truth for _, truth, returned in compared(truths, responses)]
+    boxes = [[[line["box"] for line in page["lines"]] for page in pages] for pages in (truths, responses)]
+    pairs = list(read(truths, responses))
     rate = float(char_error_rate(*map(list, zip(*pairs, strict=True)))) if pairs else 1.0
     return {
         "fields_exact": sum(right) / max(1, len(right)),
@@ -48,20 +48,20 @@ def score(truths: Truths, replies: Truths) -> dict[str, float]:
     }
 
 
-def compared(truths: Truths, replies: Truths) -> Iterator[tuple[str, Any, Any]]:
+def compared(truths: Truths, responses: Truths) -> Iterator[tuple[str, Any, Any]]:
     """Yield (path, truth, returned value) of each field; the path of an item is without its number."""
     missing = object()
-    for truth, reply in zip(truths, replies, strict=True):
-        there, returned = leaves(truth["fields"]), leaves(reply["fields"])
+    for truth, response in zip(truths, responses, strict=True):
+        there, returned = leaves(truth["fields"]), leaves(response["fields"])
         for path in {**there, **returned}:
             name = ".".join(part for part in path.split(".") if not part.isdigit())
             yield name, there.get(path, missing), returned.get(path, missing)
 
 
-def read(truths: Truths, replies: Truths) -> Iterator[tuple[str, str]]:
+def read(truths: Truths, responses: Truths) -> Iterator[tuple[str, str]]:
     """Yield (text that was read, true text) of the lines that were found."""
-    for truth, reply in zip(truths, replies, strict=True):
-        there, found = truth["lines"], reply["lines"]
+    for truth, response in zip(truths, responses, strict=True):
+        there, found = truth["lines"], response["lines"]
         if not there or not found:
             continue
         overlap = box_iou(*(torch.tensor([line["box"] for line in page], dtype=torch.float) for page in (found, there)))
@@ -70,11 +70,11 @@ def read(truths: Truths, replies: Truths) -> Iterator[tuple[str, str]]:
                 yield found[one]["text"], there[other]["text"]
 
 
-def details(truths: Truths, replies: Truths) -> dict[str, Any]:
+def details(truths: Truths, responses: Truths) -> dict[str, Any]:
     """Return, for card.json, the accuracy of each field, the most frequent mistakes, and some fields that are wrong."""
     right: defaultdict[str, list[bool]] = defaultdict(list)
     wrong: list[dict[str, Any]] = []
-    for name, truth, returned in compared(truths, replies):
+    for name, truth, returned in compared(truths, responses):
         right[name].append(truth == returned)
         if truth != returned and len(wrong) < line_metrics.MAX_MISTAKES:
             texts = (
@@ -82,12 +82,12 @@ def details(truths: Truths, replies: Truths) -> dict[str, Any]:
             )
             wrong.append({"field": name, **dict(zip(("truth", "said"), texts, strict=True))})
     accuracy = {name: round(float(np.mean(marks)), 4) for name, marks in sorted(right.items())}
-    pairs = list(read(truths, replies))
+    pairs = list(read(truths, responses))
     misread = line_metrics.frequent_mistakes([truth for _, truth in pairs], [returned for returned, _ in pairs])
     return {"fields": accuracy, "wrong": wrong, "misread": misread}
 
 
-def draw(file: bytes, reply: Mapping[str, Any], picture: Path) -> None:
+def draw(file: bytes, response: Mapping[str, Any], picture: Path) -> None:
     """Write a picture of a page, each line in its box below the text that was read."""
     image = Image.open(io.BytesIO(file)).convert("L")
     figure = Figure((image.width / 100, image.height / 100), layout="constrained")
@@ -95,7 +95,7 @@ def draw(file: bytes, reply: Mapping[str, Any], picture: Path) -> None:
     axes.set_axis_off()
     axes.imshow(np.asarray(image), cmap="gray", vmin=0, vmax=255)
     font = FontProperties(fname=NOTO, size=7)  # matplotlib's own has no Chinese
-    for line in reply["lines"]:
+    for line in response["lines"]:
         x1, y1, x2, y2 = line["box"]
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor="red"))
         axes.text(x1, y1, line["text"], font=font, color="blue", va="bottom", parse_math=False)

@@ -94,17 +94,17 @@ class DocumentOcr(Task):
             yield EvaluationRequest(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", truth)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the share of fields that are exact; of the lines, F1, and the character error rate of those that were
         found.
         """
-        return document_metrics.score(truths, replies)
+        return document_metrics.score(truths, responses)
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        document_metrics.draw(self.data.test.inputs[0], replies[0], plots / "page.png")
-        return {}, document_metrics.details(truths, replies)
+        document_metrics.draw(self.data.test.inputs[0], responses[0], plots / "page.png")
+        return {}, document_metrics.details(truths, responses)
 
 
 def crnn_alphabet() -> str:

@@ -130,25 +130,25 @@ class FaceVerification(Task):
             yield EvaluationRequest(json.dumps(body).encode(), "application/json", [person, people[other]])
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the metrics of JSON responses.
 
         `nearest_neighbour` and `equal_error_rate` are over all pairs of the images `a`, by their embeddings;
         `gallery_equal_error_rate` is over each of them and each person, whose other images are enrolled; `accuracy` is
         over the pairs in the requests, at the threshold.
         """
-        right = [reply["same"] == (a == b) for (a, b), reply in zip(truths, replies, strict=True)]
+        right = [response["same"] == (a == b) for (a, b), response in zip(truths, responses, strict=True)]
         return {"accuracy": float(np.mean(right))} | verification_metrics.verification_rates(
-            *similarity_matrix(truths, replies)
+            *similarity_matrix(truths, responses)
         )
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the error rates at the thresholds, and the pixels themselves as the baseline, at the network's own
         resolution: the smaller the distance, the more similar.
         """
-        similarities, people = similarity_matrix(truths, replies)
+        similarities, people = similarity_matrix(truths, responses)
         pixels = torch.stack([self.codec.pixels(file) for file in self.data.test.inputs]).flatten(1).double()
         plain = -torch.cdist(pixels, pixels).numpy()
         curves = {
@@ -176,8 +176,8 @@ def base64_text(file: bytes) -> str:
 
 
 def similarity_matrix(
-    truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]
+    truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]
 ) -> tuple[verification_metrics.Floats, list[str]]:
     """Return the inner products of the embeddings of the images `a`, (N, N), and the people on them."""
-    embeddings = np.array([reply["embeddings"]["a"] for reply in replies])
+    embeddings = np.array([response["embeddings"]["a"] for response in responses])
     return embeddings @ embeddings.T, [person for person, _ in truths]

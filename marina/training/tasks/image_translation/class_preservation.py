@@ -25,7 +25,7 @@ class TranslationTruth:
 
 
 def class_preservation_rates(
-    truths: Sequence[TranslationTruth], replies: Sequence[Mapping[str, Any]]
+    truths: Sequence[TranslationTruth], responses: Sequence[Mapping[str, Any]]
 ) -> dict[str, float]:
     """Return kept_a_to_b and kept_b_to_a: the share of images whose class is still recognized.
 
@@ -38,8 +38,8 @@ def class_preservation_rates(
     shares = {}
     for domain, name in enumerate(data.labels):
         sent = [
-            (truth.origin, base64.b64decode(reply["image"]))
-            for truth, reply in zip(truths, replies, strict=True)
+            (truth.origin, base64.b64decode(response["image"]))
+            for truth, response in zip(truths, responses, strict=True)
             if truth.origin.domain != domain and truth.origin.name in classes
         ]
         predicted = (

@@ -128,16 +128,16 @@ class ImageTranslation(Adversarial):
                 yield EvaluationRequest(json.dumps(body).encode(), "application/json", truth)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return class_preservation_rates(truths, replies)
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return class_preservation_rates(truths, responses)
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return cycle_l1 and identity_l1, which need no classes: differences of pixels in 0..1, of test images
         translated there and back, and to their own domain.
         """
-        del truths, replies
+        del truths, responses
         network: Any = self.network.eval().cpu()
         examples = self.encode(self.data.test)
         (plots / "translated.png").write_bytes(png(self.cpu()._sheet(network, examples)))

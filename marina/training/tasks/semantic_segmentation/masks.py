@@ -60,8 +60,8 @@ def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return 1 - dice.mean() - right.mean()
 
 
-def reply_masks(replies: Sequence[Mapping[str, Any]]) -> list[Tensor]:
-    return [torch.from_numpy(decode_mask(base64.b64decode(reply["mask"]))) for reply in replies]
+def response_masks(responses: Sequence[Mapping[str, Any]]) -> list[Tensor]:
+    return [torch.from_numpy(decode_mask(base64.b64decode(response["mask"]))) for response in responses]
 
 
 def letterboxed_mask(mask: Tensor, image: Letterboxed) -> Tensor:

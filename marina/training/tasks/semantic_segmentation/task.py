@@ -23,7 +23,7 @@ from marina.training.tasks.semantic_segmentation.masks import (
     letterboxed_mask,
     mean_iou,
     pixel_loss,
-    reply_masks,
+    response_masks,
 )
 from models.parts.segmentation import Segmenter, upsampled
 
@@ -87,22 +87,22 @@ class SemanticSegmentation(Task):
             yield EvaluationRequest(file, "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png", mask)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the mean intersection over union, background included, and the share of pixels that are right."""
-        found = iou_metrics(truths, reply_masks(replies), replies[0]["labels"])
+        found = iou_metrics(truths, response_masks(responses), responses[0]["labels"])
         return {name: float(found[name]) for name in ("miou", "pixel_accuracy")}
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the IoU of each class, and the metrics of the network's coarser outputs; draw a picture of masks."""
         labels = self.data.labels
-        found = iou_metrics(truths, reply_masks(replies), labels)
+        found = iou_metrics(truths, response_masks(responses), labels)
         coarser = {
             f"miou_{stride}s": float(iou_metrics(truths, masks, labels)["miou"])
             for stride, masks in self._coarser().items()
         }
-        to_pil_image(self._grid(self.data.test, replies)).save(plots / "masks.png")
+        to_pil_image(self._grid(self.data.test, responses)).save(plots / "masks.png")
         gains = {
             f"gain_over_{name.removeprefix('miou_')}": float(found["miou"]) - value for name, value in coarser.items()
         }
@@ -134,13 +134,13 @@ class SemanticSegmentation(Task):
                 masks.append(classes_at(image.content(logits), image.size))
         return found
 
-    def _grid(self, split: Split, replies: Sequence[Mapping[str, Any]]) -> Tensor:
+    def _grid(self, split: Split, responses: Sequence[Mapping[str, Any]]) -> Tensor:
         """Return the first images of the split in their squares: the true mask, and beside it the mask of the
         response.
         """
         classes = len(self.data.labels)
         pictures: list[Tensor] = []
-        for file, truth, mask in zip(split.inputs[: GRID // 2], split.targets, reply_masks(replies), strict=False):
+        for file, truth, mask in zip(split.inputs[: GRID // 2], split.targets, response_masks(responses), strict=False):
             image = self.codec.letterbox(file)
             both = (torch.from_numpy(decode_mask(truth)), mask)
             pictures += [drawn(image.pixels, letterboxed_mask(shown, image), classes) for shown in both]

@@ -45,18 +45,18 @@ class TabularRegression(Task):
             yield EvaluationRequest(json.dumps({"features": row}).encode(), "application/json", target)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the root mean squared and the mean absolute error on the hold-out split, in the target's units."""
-        errors = torch.tensor([reply["prediction"] for reply in replies]) - torch.tensor(truths)
+        errors = torch.tensor([response["prediction"] for response in responses]) - torch.tensor(truths)
         return {"holdout_rmse": float(errors.square().mean().sqrt()), "holdout_mae": float(errors.abs().mean())}
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return `rmse`, the mean over 20 random splits, as arXiv:1506.02142 and others report it."""
         figure = Figure((5, 5), layout="constrained")
         axes = figure.subplots()
-        axes.scatter(truths, [reply["prediction"] for reply in replies], s=12)
+        axes.scatter(truths, [response["prediction"] for response in responses], s=12)
         axes.axline((min(truths), min(truths)), slope=1, color="grey", linewidth=1)
         axes.set(xlabel=f"{self.codec.target}, true", ylabel=f"{self.codec.target}, predicted", title="hold-out split")
         figure.savefig(plots / "predictions.png")

@@ -85,11 +85,11 @@ class TextClassification(Classification):
             yield EvaluationRequest(body, "application/json", data.labels[target])
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        metrics, facts = super().report(truths, replies, plots)
+        metrics, facts = super().report(truths, responses, plots)
         accuracies = baselines.accuracies(self.words, self.data)
         if self.recipe.pretrained is not None:
             accuracies["frozen_features"] = baselines.frozen_feature_accuracy(self)
-            metrics["above_frozen"] = self.score(truths, replies)["accuracy"] - accuracies["frozen_features"]
+            metrics["above_frozen"] = self.score(truths, responses)["accuracy"] - accuracies["frozen_features"]
         return metrics, {**facts, "baselines": accuracies}

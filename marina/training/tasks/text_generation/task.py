@@ -62,17 +62,20 @@ class TextGeneration(Task):
             yield EvaluationRequest(body, "application/json", text)
 
     @staticmethod
-    def score(truths: Sequence[Any], replies: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Return the perplexity over all tokens of all texts, and per character, which is comparable between
         vocabularies.
         """
         del truths
-        nats = math.fsum(reply["tokens"] * math.log(reply["perplexity"]) for reply in replies)
-        counts = {"": sum(reply["tokens"] for reply in replies), "_character": sum(len(it["text"]) for it in replies)}
+        nats = math.fsum(response["tokens"] * math.log(response["perplexity"]) for response in responses)
+        counts = {
+            "": sum(response["tokens"] for response in responses),
+            "_character": sum(len(it["text"]) for it in responses),
+        }
         return {f"perplexity{unit}": math.exp(nats / count) for unit, count in counts.items()}
 
     def report(
-        self, truths: Sequence[Any], replies: Sequence[Mapping[str, Any]], plots: Path
+        self, truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], plots: Path
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return `below_ngram`: the share by which the perplexity is below that of the best n-gram model."""
         del truths, plots
@@ -83,7 +86,7 @@ class TextGeneration(Task):
         models = [NGrams(train, order, self.codec.size) for order in ORDERS]
         best = min(models, key=lambda model: model.perplexity(validation))
         baseline = best.perplexity(test)
-        reached = self.score((), replies)
+        reached = self.score((), responses)
         tokens = math.log(reached["perplexity_character"]) / math.log(reached["perplexity"])  # a character
         facts = {
             "ngram_perplexity": baseline,
