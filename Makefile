@@ -166,7 +166,9 @@ docs: $(DEV) ## build the documentation into docs/_build/html/
 # Minutes and gigabytes: torch is downloaded for each interpreter.
 test-pythons: wheel ## install the serving lock into a clean environment of each Python 3.11-3.13 found, and serve from it
 	@set -e; tried=; for minor in 11 12 13; do \
-	  python=$$(command -v python3.$$minor || ls -d $(HOME)/.pyenv/versions/3.$$minor.*/bin/python3 2>/dev/null | tail -1); \
+	  python=; for candidate in python3.$$minor $(HOME)/.pyenv/versions/3.$$minor.*/bin/python3; do \
+	    $$candidate -c '$(FITS)' 2>/dev/null && python=$$candidate && break; \
+	  done; \
 	  [ -n "$$python" ] || { echo "3.$$minor: not found"; continue; }; \
 	  env=var/tmp/python3.$$minor; rm -rf $$env; $$python -m venv $$env; \
 	  $$env/bin/pip install -q --no-cache-dir --no-deps --require-hashes -r requirements/torch.lock -r requirements/serve.lock; \
