@@ -4,15 +4,21 @@ import io
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
+from torch import nn
+from torch.nn.functional import avg_pool2d
 
 import models
-from handlers.codecs.text_page import TextPageCodec, pad_pages
-from handlers.documents.text_proposals import HEIGHTS, chains, connect_lines, decode_proposals
+from handlers.codecs.text_page import CELL, TextPageCodec, pad_pages
+from handlers.documents.text_proposals import HEIGHTS, best_proposal, chains, connect_lines, decode_proposals
+from handlers.errors import BadRequest
+from handlers.text_detection import TextDetection
+from handlers.vision.drawing import heatmap
 from marina.training.losses import line_losses
 from marina.training.metrics import line_metrics
 from models.ctpn import NEVER
-from tests.support.samples import picture
+from tests.support.bare import PNG, bare, make_request, pixels_of, same_picture
+from tests.support.samples import picture, png
 from tests.support.worker import SampleRequest
 
 BOXES = [[20.0, 30.0, 200.0, 52.0], [100.0, 90.0, 240.0, 130.0], [16.0, 150.0, 90.0, 162.0]]
@@ -96,6 +102,86 @@ def test_the_annotated_picture_shows_the_boxes_on_the_page(worker, monkeypatch):
     assert response.content_type == "image/png"
     image = Image.open(io.BytesIO(response.body))
     assert (image.size, image.getpixel((100, 30))) == ((256, 256), (255, 0, 0))
+
+
+class Darkness(nn.Module):
+    """The proposals of BOXES: the darker a cell, the higher the scores of its proposals."""
+
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, pages):
+        dark = avg_pool2d(1 - pages, CELL)[:, 0]  # (N, rows, columns)
+        output = perfect_output(BOXES, *dark.shape[1:])
+        logits = torch.where(output[..., 0] > 0, self.logit, -9.0) + dark[..., None]  # (N, rows, columns, 10)
+        return torch.cat([logits.unsqueeze(4), output[..., 1:].expand(len(pages), -1, -1, -1, -1)], dim=4)
+
+
+def dark_second_line() -> bytes:
+    page = Image.new("L", (256, 256), 255)
+    ImageDraw.Draw(page).rectangle(BOXES[1], fill=64)
+    return png(page)
+
+
+@pytest.fixture
+def detector(tmp_path):
+    return bare(TextDetection, tmp_path, TextPageCodec(256), Darkness(1.0))
+
+
+@pytest.mark.parametrize(("target", "place"), [(None, 1), ("0", 0), ("1", 1), ("2", 2)])
+def test_a_line_is_explained_by_its_own_cells(detector, target, place):
+    made = detector.decode(make_request({"image": dark_second_line()}))
+    response = detector.explain(made, target)
+    output = detector.network(detector.collate([made]))[0]
+    line = connect_lines(output)[place]
+    assert response["target"] == {
+        "box": pytest.approx(BOXES[place], abs=0.2),
+        "score": pytest.approx(line.score, abs=1e-6),
+    }
+    assert response["target"]["score"] == round(response["target"]["score"], 6)
+    assert abs(response["convergence_delta"]) < 1e-4
+    # Each pixel of a cell adds its darkness / CELL**2 to the logits of the cell's proposals.
+    cells = torch.zeros(output.shape[:3]).flatten()
+    cells[line.places] = 1 / len(line.places)
+    share = cells.reshape(output.shape[:3]).sum(dim=2).repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
+    dark = 1 - made.value.pixels[0] / 255
+    same_picture(response["heatmap"], heatmap(made.value.pixels, dark * share / CELL**2))
+    bare_picture = detector.explain(detector.decode(make_request({"image": dark_second_line()}, PNG)), target)
+    assert bare_picture.content_type == "image/png"
+    same_picture(bare_picture.body, response["heatmap"])
+
+
+def test_without_a_line_the_best_proposal_is_explained(tmp_path):
+    detector = bare(TextDetection, tmp_path, TextPageCodec(256), Darkness(-3.0))
+    made = detector.decode(make_request({"image": dark_second_line()}))
+    output = detector.network(detector.collate([made]))[0]
+    assert connect_lines(output) == []
+    best = best_proposal(output)
+    assert best.score < 0.5
+    assert detector.explain(made, None)["target"] == {
+        "box": made.value.to_image(best.box),
+        "score": pytest.approx(best.score, abs=1e-6),
+    }
+
+
+def test_the_first_line_that_was_not_found_is_refused_with_their_number(detector):
+    made = detector.decode(make_request({"image": dark_second_line()}))
+    with pytest.raises(BadRequest, match="not the number of a line: 3 were found, 0 is the topmost") as caught:
+        detector.explain(made, "3")
+    assert caught.value.field == "target"
+
+
+def test_a_page_without_lines_is_shown_as_it_is(detector):
+    made = detector.decode(make_request({"image": dark_second_line()}, PNG))
+    shown = detector.encode(torch.full((16, 16, 10, 4), -9.0), made)
+    assert pixels_of(shown.body)[..., 0].tolist() == made.value.pixels[0].tolist()
+
+
+def test_boxes_are_drawn_two_pixels_wide(detector):
+    made = detector.decode(make_request({"image": picture(size=(256, 256))}, PNG))
+    pixels = pixels_of(detector.encode(perfect_output(BOXES[:1]), made).body)
+    assert [row for row in range(24, 40) if pixels[row, 100].tolist() == [255, 0, 0]] == [30, 31]
 
 
 @pytest.mark.parametrize("target", ["-1", "999", "x", "1.0", "²"])

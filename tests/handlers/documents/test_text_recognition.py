@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 import models
-from handlers.codecs.text_line import BLANK, MARGIN_COLUMNS, TextLineCodec
+from handlers.codecs.text_line import BLANK, MARGIN_COLUMNS, STRIDE, TextLineCodec, path_score
+from handlers.errors import BadRequest
+from handlers.runtime.integrated_gradients import integrated_gradients
+from handlers.text_recognition import TextRecognition as Handler
+from handlers.vision.drawing import heatmap
 from marina.training.tasks.text_recognition import TextRecognition
-from tests.support.samples import picture
+from tests.support.bare import bare, make_request, same_picture
+from tests.support.samples import picture, png
 from tests.support.worker import SampleRequest
 from tests.tasks.text_recognition import ALPHABET
 
@@ -94,6 +100,66 @@ def test_a_character_is_explained_and_the_picture_is_of_the_line(worker):
     assert bare.content_type == "image/png"
     assert bare.body == base64.b64decode(response.json["heatmap"])
     assert Image.open(io.BytesIO(bare.body)).size == ((128 + 2 * MARGIN_COLUMNS) * 8, 32 * 8)
+
+
+class Ink(nn.Module):
+    """Frames with ink are an "a", the others blank."""
+
+    def forward(self, lines):  # (N, 1, height, W) -> (N, T, classes)
+        ink = lines.mean(dim=(1, 2)).unflatten(1, (-1, STRIDE)).mean(dim=2)  # (N, T)
+        logits = torch.zeros(*ink.shape, len(ALPHABET) + 1)
+        (number,) = CODEC.numbers("a").tolist()
+        return torch.cat([logits[..., :number], (ink * 8 - 1).unsqueeze(2), logits[..., number + 1 :]], dim=2)
+
+
+@pytest.fixture
+def recognizer(tmp_path):
+    return bare(Handler, tmp_path, CODEC, Ink())
+
+
+def two_strokes() -> bytes:
+    page = np.full((32, 64), 250, np.uint8)
+    page[4:28, 8:16] = page[4:28, 40:52] = 10
+    return png(Image.fromarray(page))
+
+
+def test_members_of_a_response_are_rounded(recognizer):
+    made = recognizer.decode(make_request({"image": two_strokes()}))
+    output = recognizer.network(recognizer.collate([made]))[0]
+    reading = CODEC.read(output)
+    assert recognizer.encode(output, made) == {
+        "text": "aa",
+        "confidence": round(reading.confidence, 6),
+        "characters": [{"character": "a", "confidence": round(one.confidence, 6)} for one in reading.characters],
+    }
+
+
+@pytest.mark.parametrize("target", [None, "0", "1"])
+def test_the_path_or_one_character_is_explained_relative_to_paper(recognizer, target):
+    made = recognizer.decode(make_request({"image": two_strokes()}))
+    batch = recognizer.collate([made])
+    logits = recognizer.network(batch)[0]
+    reading = CODEC.read(logits)
+    named = {"text": "aa", "confidence": round(reading.confidence, 6)}
+    first, last = 0, len(logits) - 1
+    if target is not None:
+        one = reading.characters[int(target)]
+        first, last = one.first, one.last
+        named = {"text": "a", "confidence": round(one.confidence, 6), "position": int(target)}
+    response = recognizer.explain(made, target)
+    assert response["target"] == named
+    paper = torch.full_like(batch, 1 / 255)
+    score = path_score(recognizer.network, logits, first, last)
+    attributions, delta = integrated_gradients(score, batch, paper, steps=8, batch_size=3)
+    assert response["convergence_delta"] == pytest.approx(delta, abs=1e-5)
+    same_picture(response["heatmap"], heatmap(255 - made.value.T.unsqueeze(0), attributions[0, 0].detach()))
+
+
+def test_a_position_after_the_last_is_refused_with_what_was_read(recognizer):
+    made = recognizer.decode(make_request({"image": two_strokes()}))
+    with pytest.raises(BadRequest, match="not a position in the text that was read, 'aa': 0 is its first") as caught:
+        recognizer.explain(made, "2")
+    assert caught.value.field == "target"
 
 
 @pytest.mark.parametrize("target", ["-1", "999", "1.5", "a", "²", ""])
