@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 import models
 from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
-from marina.packaging import freshness, programs
+from marina.packaging import floors, freshness, programs
 from marina.packaging.freshness import closure
 from marina.packaging.sign import sign
 from marina.settings import ROOT
@@ -25,13 +26,23 @@ from marina.settings import ROOT
 DATA_FILES = ("model.safetensors", "codec.json", "labels.json")
 
 
-def build(name: str, version: str, artifacts: Path, store: Path, keys: Path, preset: str) -> Path:
+def build(
+    name: str,
+    version: str,
+    artifacts: Path,
+    store: Path,
+    keys: Path,
+    preset: str,
+    floor: Mapping[str, float] | None = None,
+    accept: bool = False,
+) -> Path:
     """Pack and sign the archive, and return its path.
 
-    Raises PackagingError for a model that is missing or below its floor.
+    `floor` holds further floors, or other ones than the CARD's; with `accept`, a floor that is missed is recorded in
+    the packed card. Raises PackagingError for a model that is missing or below its floor.
     """
     weights = artifacts / name / version
-    card = checked_card(name, version, weights, preset)
+    card = checked_card(name, version, weights, preset, floor or {}, accept)
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
         sources, made = stage(card, weights, Path(folder)), Path(folder) / "made"
@@ -44,20 +55,29 @@ def build(name: str, version: str, artifacts: Path, store: Path, keys: Path, pre
     return archive
 
 
-def checked_card(name: str, version: str, weights: Path, preset: str) -> dict[str, Any]:
-    """Return the card of trained weights that may be served; raise PackagingError if they may not."""
+def checked_card(
+    name: str, version: str, weights: Path, preset: str, floor: Mapping[str, float], accept: bool = False
+) -> dict[str, Any]:
+    """Return the card of trained weights that may be served; raise PackagingError if they may not.
+
+    The path of a user's data stays on this machine.
+    """
     file = weights / "card.json"
     if not file.is_file():
         raise PackagingError(f"{name} {version} is not trained: make train MODEL={name} VERSION={version}")
     card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if card["preset"] != preset:
-        again = f"make train MODEL={name} VERSION={version} PRESET={preset}"
-        raise PackagingError(f"{name} {version} was trained with PRESET={card['preset']}: {again}")
+        words = f"MODEL={name} VERSION={version}"
+        raise PackagingError(
+            f"{name} {version} was trained with PRESET={card['preset']}: make archive {words} PRESET={card['preset']} "
+            f"packs it as it is, make train {words} PRESET={preset} REPLACE=1 trains it again"
+        )
     model = models.find(name)
-    misses = model.below_floor(card["metrics"])
-    if misses and preset == "full":
-        raise PackagingError(f"{name} {version} is below its floor: {'; '.join(misses)}")
-    return {**card, "serving": asdict(model.serving)}  # how it is served may have changed since it was trained
+    # How it is served, and its floor, may have changed since it was trained.
+    packed = {**card, "serving": asdict(model.serving), **floors.checked(card, model, floor, accept)}
+    if "data" in card:
+        packed["data"] = {member: value for member, value in card["data"].items() if member != "path"}
+    return packed
 
 
 def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:

@@ -49,13 +49,18 @@ def formatted(metric: str, value: float) -> str:
 
 
 def write_page(artifacts: Path, version: str, page: Path) -> list[str]:
-    """Write the page; return a line for each model that is not trained in full or is below its floor."""
+    """Write the page; return a line for each model that is below its floor, not trained in full, or trained on other
+    data than the embedded stand-in, which its floor is for.
+    """
     problems, cards = [], []
     for name in models.names():
         file = artifacts / name / version / "card.json"
         card = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         if card is None or card["preset"] != "full":
             problems.append(f"{name} {version} is not trained in full")
+            continue
+        if not models.find(name).floor_on(card["data"]):
+            problems.append(f"{name} {version} is trained on {card['data']['name']} ({card['data']['kind']}): no floor")
             continue
         problems += [f"{name} {version}: {miss}" for miss in models.find(name).below_floor(card["metrics"])]
         cards.append(card)

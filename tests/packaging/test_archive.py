@@ -106,10 +106,11 @@ def test_a_model_that_is_not_trained_or_below_its_floor_is_refused(tmp_path):
         ({}, "full", "full", "below its floor: accuracy is None"),
         ({"accuracy": 1.0}, "quick", "full", "PRESET=quick"),
     ]:
+        data = {"name": "mnist", "kind": "embedded"}
         folder = tmp_path / f"{preset}{requested}{len(metrics)}{metrics.get('accuracy')}"
         weights = untrained("lenet", folder / "lenet" / "1.0")
         card = json.loads((weights / "card.json").read_text())
-        (weights / "card.json").write_text(json.dumps({**card, "preset": preset, "metrics": metrics}))
+        (weights / "card.json").write_text(json.dumps({**card, "preset": preset, "metrics": metrics, "data": data}))
         with pytest.raises(PackagingError, match=reason):
             build("lenet", "1.0", folder, tmp_path / "store", tmp_path / "keys", requested)
     with pytest.raises(PackagingError, match=r"make train MODEL=lenet VERSION=2\.0"):

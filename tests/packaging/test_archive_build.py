@@ -17,6 +17,7 @@ from marina.packaging.build import model_config
 from marina.settings import ROOT
 from models.card import Serving
 
+DATA = {"name": "housing", "kind": "embedded"}
 EXAMPLE = {"file": "example.json", "content_type": "application/json", "reply": {"prediction": 1.0}}
 
 
@@ -27,8 +28,8 @@ def weights_of(folder: Path, name: str = "housing_mlp", **facts) -> tuple[dict, 
         (folder / file).write_text(f"of {file}")
     (folder / "example.json").write_text('{"features": [1]}')
     card = models.find(name)
-    made = {"name": name, "version": "1.0", "task": card.task, "preset": "full", "example": EXAMPLE, **facts}
-    made = {"serving": asdict(card.serving), "metrics": {"rmse": 0.5, "accuracy": 1.0}, **made}
+    made = {"name": name, "version": "1.0", "task": card.task, "preset": "full", "example": EXAMPLE, "data": DATA}
+    made |= {"serving": asdict(card.serving), "metrics": {"rmse": 0.5, "accuracy": 1.0}, **facts}
     (folder / "card.json").write_text(json.dumps(made))
     return made, folder
 
@@ -101,31 +102,39 @@ def test_torchserves_settings_for_a_model():
 
 def test_the_packed_card_has_the_current_serving_settings_of_the_model(tmp_path):
     card, weights = weights_of(tmp_path / "weights", serving={"batch_size": 1000})
-    found = build.checked_card("housing_mlp", "1.0", weights, "full")
-    assert found == {**card, "serving": asdict(models.find("housing_mlp").serving)}
+    found = build.checked_card("housing_mlp", "1.0", weights, "full", {})
+    model = models.find("housing_mlp")
+    assert found == {**card, "serving": asdict(model.serving), "floor": model.floor}
+
+
+def test_the_path_of_the_users_data_is_not_packed(tmp_path):
+    _, weights = weights_of(tmp_path / "weights", data={"name": "mine", "kind": "real", "path": "a/b/mine"})
+    found = build.checked_card("housing_mlp", "1.0", weights, "full", {})
+    assert found["data"] == {"name": "mine", "kind": "real"}
 
 
 def test_a_model_without_weights_is_rejected_with_the_command_that_trains_it(tmp_path):
     with pytest.raises(PackagingError) as refused:
-        build.checked_card("housing_mlp", "2.0", tmp_path, "full")
+        build.checked_card("housing_mlp", "2.0", tmp_path, "full", {})
     assert str(refused.value) == "housing_mlp 2.0 is not trained: make train MODEL=housing_mlp VERSION=2.0"
 
 
-def test_a_model_of_another_preset_is_rejected_with_the_command_that_trains_it(tmp_path):
+def test_a_model_of_another_preset_is_rejected_with_the_commands_that_pack_or_train_it(tmp_path):
     _, weights = weights_of(tmp_path / "weights", preset="quick")
     with pytest.raises(PackagingError) as refused:
-        build.checked_card("housing_mlp", "1.0", weights, "full")
+        build.checked_card("housing_mlp", "1.0", weights, "full", {})
     assert str(refused.value) == (
-        "housing_mlp 1.0 was trained with PRESET=quick: make train MODEL=housing_mlp VERSION=1.0 PRESET=full"
+        "housing_mlp 1.0 was trained with PRESET=quick: make archive MODEL=housing_mlp VERSION=1.0 PRESET=quick packs "
+        "it as it is, make train MODEL=housing_mlp VERSION=1.0 PRESET=full REPLACE=1 trains it again"
     )
 
 
 def test_a_model_below_its_floor_is_packed_only_with_the_quick_preset(tmp_path):
     _, weights = weights_of(tmp_path / "weights", metrics={"rmse": 99})
-    with pytest.raises(PackagingError, match=r"^housing_mlp 1\.0 is below its floor: rmse is 99, its floor is 3\.2$"):
-        build.checked_card("housing_mlp", "1.0", weights, "full")
+    with pytest.raises(PackagingError, match=r"^housing_mlp 1\.0 is below its floor: rmse is 99, its floor is 3\.2\. "):
+        build.checked_card("housing_mlp", "1.0", weights, "full", {})
     _, weights = weights_of(tmp_path / "weights", metrics={"rmse": 99}, preset="quick")
-    assert build.checked_card("housing_mlp", "1.0", weights, "quick")["metrics"] == {"rmse": 99}
+    assert build.checked_card("housing_mlp", "1.0", weights, "quick", {})["metrics"] == {"rmse": 99}
 
 
 @pytest.fixture

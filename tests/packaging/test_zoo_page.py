@@ -13,7 +13,7 @@ from marina.packaging import zoo
 
 CARD = {
     "name": "lenet", "task": "image_classification", "preset": "full", "metrics": {"accuracy": 0.9876},
-    "floor": {"accuracy": 0.95}, "data": {"name": "mnist", "kind": "stand-in"}, "anchor": "99 %", "seconds": 12.6,
+    "floor": {"accuracy": 0.95}, "data": {"name": "mnist", "kind": "embedded"}, "anchor": "99 %", "seconds": 12.6,
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_row_of_the_table():
     assert head == "| model | task | data | measured | floor | published | seconds | ONNX, torch.export, TorchScript |"
     assert rule == "|" + "---|" * 8
     assert first == (
-        "| [lenet](../models/lenet.py) | image_classification | mnist (stand-in) | accuracy 98.8 % | accuracy 95.0 % "
+        "| [lenet](../models/lenet.py) | image_classification | mnist (embedded) | accuracy 98.8 % | accuracy 95.0 % "
         "| 99 % | 13 | yes |"
     )
     assert "| accuracy 98.8 %, rmse 2.50 | accuracy 95.0 %, rmse 3.00 |" in second
@@ -65,8 +65,8 @@ def test_one_of_the_models_of_reviews_is_good_enough(found, lines):
 
 
 def test_the_page_lists_trained_models_and_every_fault(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "names", lambda: ["bert", "fcn", "lenet", "text_cnn"])
-    floors = {"lenet": {"accuracy": 0.99}, "text_cnn": {"accuracy": 0.5}}
+    monkeypatch.setattr(models, "names", lambda: ["bert", "fcn", "lenet", "nin", "text_cnn"])
+    floors = {name: {"accuracy": bound} for name, bound in (("lenet", 0.99), ("nin", 0.9), ("text_cnn", 0.5))}
     find = models.find
 
     def found(name: str) -> models.Card:
@@ -75,6 +75,7 @@ def test_the_page_lists_trained_models_and_every_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "find", found)
     cards = {
         "lenet": CARD,
+        "nin": {**CARD, "name": "nin", "data": {"name": "mine", "kind": "real"}, "metrics": {}},
         "fcn": {**CARD, "name": "fcn", "preset": "quick"},
         "text_cnn": {**CARD, "name": "text_cnn", "metrics": {"accuracy": 0.6}, "anchor": "\u597d"},
     }
@@ -86,6 +87,7 @@ def test_the_page_lists_trained_models_and_every_fault(tmp_path, monkeypatch):
         "bert 2.0 is not trained in full",
         "fcn 2.0 is not trained in full",
         "lenet 2.0: accuracy is 0.9876, its floor is 0.99",
+        "nin 2.0 is trained on mine (real): no floor",
         "the best accuracy on reviews is 0.6000, below 0.84",
     ]
     assert page.read_text(encoding="utf-8") == zoo.HEAD + zoo.table([cards["lenet"], cards["text_cnn"]])
