@@ -5,6 +5,9 @@ MODELS  ?= starter#  starter, all, or names: MODELS="lenet resnet18"
 VERSION ?= 1.0#      of the model to train, archive, register, ...
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
+REPLACE ?=#          1 trains again and replaces weights that were made differently
+FLOOR   ?=#          metrics that archives must reach: FLOOR="accuracy=0.9 f1=0.8"
+ACCEPT  ?=#          1 packs models that miss their floor; their cards record it
 EXTRA   ?= bundle#   what to install: bundle, serve, train or dev
 PYTHON  ?=#          the interpreter for .venv; the first of 3.11 to 3.13 if not given
 JOBS    ?= 2#        models trained and packed, or files of tests run, side by side, each on its share of the cores
@@ -19,7 +22,9 @@ PY        := $(VENV)/bin/python
 MARINA    := $(PY) -m marina
 NAMES     := $(or $(MODEL),$(MODELS))
 OURS      := models handlers marina locustfile.py benchmarks tests
-MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET))
+MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
+REPLACING  = $(if $(filter-out 0,$(REPLACE)),--replace)
+PACKING    = $(FLOOR:%=--floor %) $(if $(filter-out 0,$(ACCEPT)),--accept)
 REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
@@ -57,11 +62,11 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	@$(MARINA) data $(NAMES)
 
-train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick]; Ctrl-C and again resumes
+train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
-archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=) into signed archives
-	@$(MARINA) archive $(NAMES) $(MAKING)
+archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
+	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)
 
 sign: $(INSTALLED) ## take responsibility for an archive from elsewhere: MAR=path
 	@$(MARINA) sign $(MAR)
@@ -70,7 +75,7 @@ verify: $(INSTALLED) ## check the signature of every archive in the store
 	@$(MARINA) verify
 
 export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
-	@$(MARINA) train $(MODEL) --version $(VERSION) && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
+	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 serve: $(INSTALLED) ## serve MODELS on 127.0.0.1:8000 (CERT= KEY= for HTTPS); returns when all are ready
@@ -146,7 +151,7 @@ bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, train
 	@$(MARINA) bench $(BENCH) -- $(ARGS)
 
 test-zoo: $(DEV) ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/
-	@$(MARINA) archive all --jobs $(JOBS) && $(MARINA) zoo
+	@$(MARINA) archive all --jobs $(JOBS) $(REPLACING) && $(MARINA) zoo
 
 mutate: $(DEV) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/handlers/test_base.py ..."
 	$(PY) tests/mutate.py $(PATHS) $(TESTS:%=--tests %) $(ARGS)

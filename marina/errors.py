@@ -2,6 +2,7 @@
 
     MarinaError
     ├── PackagingError              an archive can't be built, or a network not exported
+    ├── WeightsExistError           weights of that version were made from other data, or in another way
     ├── CodeConflictError           an archive's code is not the code that the process has imported
     ├── EvaluationError             a request of the test split failed
     ├── TorchServeError             TorchServe refused a request of ours
@@ -24,6 +25,10 @@ class MarinaError(Exception):
 
 class PackagingError(MarinaError):
     """The model must not be packed or exported."""
+
+
+class WeightsExistError(MarinaError):
+    """Weights of this version exist and were made differently; they are replaced only on request."""
 
 
 class CodeConflictError(MarinaError):

@@ -58,7 +58,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def planned(verb: str, names: set[str] = STARTERS, version: str = "1.0", **options) -> set[str]:
     """The models that `marina archive` would train or pack."""
-    jobs = packaging.plan(sorted(names), version, options.get("data"), options.get("preset"))
+    jobs = packaging.plan(sorted(names), version, **{"data": None, "preset": None} | options)
     return {job.arguments[1] for job in jobs if job.arguments[0] == verb}
 
 
@@ -101,9 +101,10 @@ def test_a_changed_handler_makes_only_its_archives_stale(changed, touched, stale
     ("touched", "stale"),
     [("models/lenet.py", {"lenet"}), ("models/parts/text.py", texts()), ("artifacts/lenet/1.0/card.json", {"lenet"})],
 )
-def test_a_changed_model_is_looked_at_by_training_and_packed_again(changed, touched, stale):
+def test_a_changed_model_is_packed_again_and_keeps_its_weights(changed, touched, stale):
     changed(touched)
-    assert planned("train") == planned("pack") == stale
+    assert planned("pack") == stale
+    assert planned("train") == set()
 
 
 def test_a_touched_file_makes_nothing_stale(changed):
@@ -135,9 +136,11 @@ def test_what_a_training_begins_with_is_trained_first_and_in_full(changed, monke
     assert jobs["pack invoice"].after == {"train invoice"}
 
 
-def test_a_preset_or_other_data_always_asks_training(changed):
-    assert planned("train", preset=Preset.quick) == STARTERS
-    assert planned("train", {"lenet"}, data="elsewhere") == {"lenet"}
+def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
+    assert planned("pack", preset=Preset.quick) == STARTERS
+    assert planned("pack", {"lenet"}, data="elsewhere") == {"lenet"}
+    assert planned("train", preset=Preset.quick, data="elsewhere") == set()
+    assert planned("train", {"lenet"}, replace=True) == planned("pack", {"lenet"}, replace=True) == {"lenet"}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,12 @@ def test_a_preset_or_other_data_always_asks_training(changed):
         (
             ["train", "MODEL=lenet", "VERSION=2.0", "DATA=my pictures"],
             'lenet --version 2.0 --jobs 2 --data "my pictures"',
+        ),
+        (["train", "MODEL=lenet", "REPLACE=1"], "train lenet --version 1.0 --jobs 2 --replace"),
+        (["archive", "MODEL=lenet", "REPLACE=0"], "archive lenet --version 1.0 --jobs 2"),
+        (
+            ["archive", "MODEL=lenet", "FLOOR=accuracy=0.9 f1=0.8", "ACCEPT=1"],
+            "lenet --version 1.0 --jobs 2 --floor accuracy=0.9 --floor f1=0.8 --accept",
         ),
         (["serve", "MODELS=all"], "marina serve all"),
         (
@@ -177,5 +186,5 @@ def test_help_explains_every_verb():
     assert shown == re.sub(r"\x1b\[\d*m", "", make("help").stdout)
     for verb in VERBS:
         assert re.search(rf"^  {verb} +\S.* \w+", shown, re.MULTILINE), verb
-    for variable in ("MODELS", "VERSION", "DATA", "PRESET"):
+    for variable in ("MODELS", "VERSION", "DATA", "PRESET", "REPLACE", "FLOOR", "ACCEPT"):
         assert re.search(rf"^  {variable}=", shown, re.MULTILINE), variable

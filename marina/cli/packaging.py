@@ -1,6 +1,7 @@
 """`marina archive`, `sign`, `verify`, `export` and `zoo`."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,46 +10,80 @@ from rich.console import Console
 
 from marina.cli import jobs, selection
 from marina.cli.jobs import Job
-from marina.cli.training import ARTIFACTS, Data, Jobs, Names, Preset, PresetOption, Version, training_jobs
+from marina.cli.training import (
+    ARTIFACTS,
+    Data,
+    Jobs,
+    Names,
+    Preset,
+    PresetOption,
+    Replace,
+    Version,
+    training_jobs,
+)
 from marina.errors import MarinaError
-from marina.packaging import freshness
+from marina.packaging import floors, freshness
 from marina.settings import ROOT
 
 STORE, KEYS = Path("archive/store"), Path("var/keys")
 Store = Annotated[Path, typer.Option(help="folder of the archives")]
 Keys = Annotated[Path, typer.Option(help="folder of the signing key pair")]
+Floor = Annotated[
+    list[str] | None, typer.Option(help="a metric that the model must reach, such as accuracy=0.9; repeatable")
+]
+Accept = Annotated[bool, typer.Option("--accept", help="pack a model that misses its floor; its card.json records it")]
 console = Console(soft_wrap=True, highlight=False)
 
 
 def archive(
-    names: Names = None, version: Version = "1.0", data: Data = None, preset: PresetOption = None, job_count: Jobs = 2
+    names: Names = None,
+    version: Version = "1.0",
+    data: Data = None,
+    preset: PresetOption = None,
+    job_count: Jobs = 2,
+    replace: Replace = False,
+    floor: Floor = None,
+    accept: Accept = False,
 ) -> None:
     """Train what is not trained, and pack models into signed archives. Does nothing for what is up to date.
 
+    Weights that exist are packed as they are, also if the model's file has changed since; --replace trains them again.
+
     Example: marina archive resnet18 mobilenet_v1
     """
+    floors.parse(floor or ())  # an error now, not after hours of training
     chosen = selection.select(names or [selection.STARTER])
-    planned = plan(chosen, version, data, preset)
+    more = [word for each in floor or () for word in ("--floor", each)] + (["--accept"] if accept else [])
+    planned = plan(chosen, version, data, preset, replace, more)
     if planned:
         jobs.run(planned, job_count)
     else:
         console.print(f"Nothing to be done: {len(chosen)} of {len(chosen)} archives are up to date.")
 
 
-def plan(names: list[str], version: str, data: str | None, preset: Preset | None) -> list[Job]:
+def plan(
+    names: list[str],
+    version: str,
+    data: str | None,
+    preset: Preset | None,
+    replace: bool = False,
+    more: Sequence[str] = (),
+) -> list[Job]:
     """Return the jobs that bring the archives of `names` up to date: trainings first, each followed by its packing.
 
-    Training runs whenever data or a preset is given: it checks by itself whether there is anything to do.
+    What exists is trained again only with `replace`, and then in full unless another preset is given. Packing runs, and
+    checks, whenever data, a preset or `more` options of packing are given.
     """
-    forced = bool(data or preset)
-    stale = [name for name in names if forced or not freshness.is_up_to_date(ARTIFACTS / name / version, ROOT)]
-    trained = {job.name: job for job in training_jobs(stale, version, data, preset)} if stale else {}
+    new = [name for name in names if replace or not (ARTIFACTS / name / version / "card.json").is_file()]
+    trained_as = preset or (Preset.full if replace else None)
+    trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace)} if new else {}
     planned = list(trained.values())
+    forced = bool(data or preset or more)
     for place, name in enumerate(names, start=1):
         target = STORE / f"{name}-{version}.mar"
-        if f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
+        if forced or f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
             words = ["pack", name, "--version", version, "--preset", (preset or Preset.full).value]
-            words += ["--position", f"{place} of {len(names)}"]
+            words += [*(["--data", data] if data else []), *more, "--position", f"{place} of {len(names)}"]
             planned.append(Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys())))
     return planned
 
@@ -61,13 +96,38 @@ def pack(
     artifacts: Annotated[Path, typer.Option(help="folder of trained models")] = ARTIFACTS,
     store: Store = STORE,
     keys: Keys = KEYS,
+    data: Data = None,
+    floor: Floor = None,
+    accept: Accept = False,
 ) -> None:
     """Pack and sign one trained model."""
     from marina.packaging.build import build
 
     console.print(f"[bold]archive[/] {name} {version}, model {position}")
-    made = build(name, version, artifacts, store, keys, preset.value)
+    requested = floors.parse(floor or ())
+    for line in notes(name, artifacts / name / version, data):
+        console.print(f"  {line}", markup=False)
+    made = build(name, version, artifacts, store, keys, preset.value, requested, accept)
     console.print(f"  {made}  {made.stat().st_size / 1e6:.1f} MB, signed")
+
+
+def notes(name: str, weights: Path, data: str | None) -> list[str]:
+    """Return lines about the weights to be packed: those of an older recipe or network, and their metrics if they have
+    no floor. Raises MarinaError if they were trained on other data than `data` or no longer fit the network.
+    """
+    import models
+    from marina.training import artifacts, changes
+
+    card = artifacts.finished(weights)
+    if card is None or "fingerprint" not in card:  # not trained, or not trained here
+        return []
+    model = models.find(name)
+    try:
+        changed = changes.packable(card, weights, model, data)
+    except LookupError as exc:
+        raise MarinaError(str(exc.args[0])) from exc
+    lines = [f"weights of an older recipe or network ({'; '.join(changed)}): REPLACE=1 trains again"] if changed else []
+    return lines if model.floor_on(card["data"]) else [*lines, floors.measured(card, model)]
 
 
 def sign(

@@ -3,16 +3,13 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from marina.cli import jobs, selection
 from marina.cli.jobs import Job
 from marina.errors import MarinaError
-from marina.packaging import freshness
-from marina.packaging.freshness import closure
-from marina.settings import ROOT
 
 # Waiting threads sleep: otherwise training takes many times as long when anything else wants the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch reads it when it is imported
@@ -29,10 +26,14 @@ class Preset(StrEnum):
 
 Names = Annotated[list[str] | None, typer.Argument(help="models: names, `starter` or `all`", show_default="starter")]
 Version = Annotated[str, typer.Option(help="version of the model")]
-Data = Annotated[str | None, typer.Option(help="a data set's name or path", show_default="the CARD's own")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="a data set's name or path", show_default="as this version was trained, or the CARD's"),
+]
 PresetOption = Annotated[
     Preset | None, typer.Option(help="quick: a few steps, to see that it runs", show_default="full")
 ]
+Replace = Annotated[bool, typer.Option("--replace", help="train again and replace weights that were made differently")]
 Jobs = Annotated[int, typer.Option("--jobs", help="models side by side, each on its share of the cores")]
 
 
@@ -40,9 +41,15 @@ def train(
     names: Names = None,
     version: Version = "1.0",
     data: Data = None,
-    preset: PresetOption = None,
+    preset: Annotated[
+        Preset | None, typer.Option(help="quick: a few steps, to see that it runs", show_default="as trained, or full")
+    ] = None,
     job_count: Jobs = 2,
-    labels: Annotated[float, typer.Option(help="share of the labels to learn from; below 1: self-training")] = 1.0,
+    replace: Replace = False,
+    labels: Annotated[
+        float | None,
+        typer.Option(help="share of the labels to learn from; below 1: self-training", show_default="as trained, or 1"),
+    ] = None,
     position: Annotated[str, typer.Option(help='shown, such as "3 of 7"', hidden=True)] = "",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, mps, ...")] = "auto",
     devices: Annotated[str, typer.Option(help="how many, or which: 2, 0,3, -1, auto")] = "auto",
@@ -54,6 +61,8 @@ def train(
 ) -> None:
     """Train models into artifacts/NAME/VERSION/. Ctrl-C, and the same command resumes from the last checkpoint.
 
+    Weights that exist are not replaced: other data, another recipe or network need another --version, or --replace.
+
     Example: marina train resnet18 --version 2.0 --data path/to/images
     """
     chosen = selection.select(names or [selection.STARTER])
@@ -61,33 +70,40 @@ def train(
         flags = {"--labels": labels, "--accelerator": accelerator, "--devices": devices, "--num-nodes": num_nodes}
         flags |= {"--strategy": strategy, "--precision": precision}
         more = tuple(str(word) for flag, value in flags.items() if value is not None for word in (flag, value))
-        jobs.run(training_jobs(chosen, version, data, preset, more), job_count)
+        jobs.run(training_jobs(chosen, version, data, preset, replace, more), job_count)
         return
     from marina.training import run
     from marina.training.hardware import Hardware
 
     hardware = Hardware(accelerator, devices, num_nodes, strategy, precision)
     try:
-        folder = run.train(chosen[0], version, data or None, (preset or Preset.full).value, hardware, position, labels)
+        wanted: Literal["full", "quick"] | None = preset.value if preset else None
+        run.train(chosen[0], version, data or None, wanted, hardware, position, labels, replace)
     except (LookupError, ValueError) as exc:
         raise MarinaError(str(exc.args[0] if exc.args else exc)) from exc
     except SystemExit as exc:  # Lightning's response to Ctrl-C
         raise KeyboardInterrupt from exc
-    freshness.record(folder, [*closure(Path("models", f"{chosen[0]}.py")), folder / "card.json"], ROOT)
 
 
 def training_jobs(
-    names: list[str], version: str, data: str | None, preset: Preset | None, more: tuple[str, ...] = ()
+    names: list[str],
+    version: str,
+    data: str | None,
+    preset: Preset | None,
+    replace: bool = False,
+    more: tuple[str, ...] = (),
 ) -> list[Job]:
     """Return a job for each model, longest first, after the models that its training begins with.
 
-    Only `names` get the version, data and preset; a model that another begins with is trained in full.
+    Only `names` get the version, data and preset, and may be replaced; a model that another begins with is trained
+    in full.
     """
     bases = selection.missing_warm_starts(names, ARTIFACTS)
     ordered = selection.longest_first(names, ARTIFACTS)
     options = ["--version", version]
     options += ["--data", data] if data else []
     options += ["--preset", preset.value] if preset else []
+    options += ["--replace"] if replace else []
     made = [Job(f"train {base}", ("train", base)) for base in bases]
     for place, name in enumerate(ordered, start=1):
         begins_with = {f"train {base}" for base in selection.facts(name).warm_start if base in (*bases, *names)}

@@ -29,13 +29,38 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def begin(scratch: Path, fingerprint: str) -> None:
-    """Make the scratch folder; delete what a run with another recipe, network or data set left in it."""
-    mark = scratch / FINGERPRINT
-    if scratch.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint):
-        shutil.rmtree(scratch)
+def begin(scratch: Path, fingerprint: str) -> Path | None:
+    """Make the scratch folder, or take back the one that a run with this fingerprint left.
+
+    What a run with another recipe, network or data set left in it is moved aside if it has checkpoints, and deleted
+    otherwise. Returns the folder to which it was moved.
+    """
+    moved = None
+    left = _mark_of(scratch)
+    if scratch.is_dir() and left != fingerprint:
+        if left and any(scratch.rglob("checkpoints/*")):
+            moved = _aside(scratch, left)
+            shutil.rmtree(moved, ignore_errors=True)
+            scratch.rename(moved)
+        else:
+            shutil.rmtree(scratch)
+    mine = _aside(scratch, fingerprint)
+    if not scratch.is_dir() and _mark_of(mine) == fingerprint:
+        mine.rename(scratch)
     scratch.mkdir(parents=True, exist_ok=True)
-    mark.write_text(fingerprint, encoding="utf-8")
+    (scratch / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
+    return moved
+
+
+def _mark_of(scratch: Path) -> str:
+    """Return the fingerprint of the run that left a scratch folder; the empty string if there is none."""
+    mark = scratch / FINGERPRINT
+    return mark.read_text(encoding="utf-8") if mark.is_file() else ""
+
+
+def _aside(scratch: Path, fingerprint: str) -> Path:
+    """Return where the scratch folder of a run waits while another run has its place."""
+    return scratch.with_name(f"{scratch.stem}.{fingerprint[-8:]}{scratch.suffix}")
 
 
 def write_json(value: Any, file: Path) -> None:

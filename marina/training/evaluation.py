@@ -135,8 +135,8 @@ def requests_of(
 ) -> Iterator[EvaluationRequest]:
     """Yield the test split of the model called `name`, in order, at most `limit` requests; `data` as for training.
 
-    For the requests that a card was evaluated on: `data=card["data"]["name"], sizes=card["data"]["sizes"]`. A quick run
-    uses the first examples of each split, and the reference classifier of generated images is trained on those.
+    For the requests that a card was evaluated on: `data=changes.data_of(card), sizes=card["data"]["sizes"]`. A quick
+    run uses the first examples of each split, and the reference classifier of generated images is trained on those.
     """
     card = models.find(name)
     loaded = find(data or card.data).load(card.task)

@@ -1,4 +1,4 @@
-"""Fingerprints: `make train` trains again when anything that the weights depend on has changed.
+"""Fingerprints of everything that weights depend on: `marina train` compares them.
 
 The first formula hashed docstrings too, and Python's own rendering of the source, which differs between versions of
 Python. Cards written by it are recognised by the missing prefix, and accepted by what they record (`trained_alike`).
@@ -53,10 +53,10 @@ def trained_alike(
         and _same_recipe(done["recipe"], recipe)
         and done["data"]["sha256"] == data_sha256
         and done["preset"] == preset
-        and done["input"] == _as_json(dict(card.input))
+        and done["input"] == as_json(dict(card.input))
         and done["task"] == card.task
-        and _same_share(done.get("self_training"), labels)
-        and _weights_load(folder / "model.safetensors", card, done["network"])
+        and same_share(done.get("self_training"), labels)
+        and weights_load(folder / "model.safetensors", card, done["network"])
     )
 
 
@@ -119,7 +119,7 @@ def _is_card(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == "CARD" for to in node.targets)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Return the value as it comes back from card.json, where tuples are lists."""
     return json.loads(json.dumps(value))
 
@@ -128,11 +128,19 @@ def _same_recipe(recorded: dict[str, Any], recipe: Recipe) -> bool:
     """Compare with a recorded recipe, which may lack members that came later."""
     members = {member.name: member.default for member in fields(recipe)}
     return recorded.keys() <= members.keys() and all(
-        recorded.get(name, default) == _as_json(getattr(recipe, name)) for name, default in members.items()
+        recorded.get(name, default) == as_json(getattr(recipe, name)) for name, default in members.items()
     )
 
 
-def _same_share(recorded: dict[str, Any] | None, labels: float) -> bool:
+def recorded_recipe(recorded: dict[str, Any]) -> Recipe | None:
+    """Return the recipe of card.json; None if it has members that recipes no longer have, or lacks a required one."""
+    members = {member.name for member in fields(Recipe)}
+    return (
+        Recipe(**recorded) if recorded.keys() <= members and {"epochs", "batch_size", "lr"} <= recorded.keys() else None
+    )
+
+
+def same_share(recorded: dict[str, Any] | None, labels: float) -> bool:
     """Compare with the numbers of examples with and without labels that a run of self-training recorded."""
     if recorded is None or labels == 1:
         return recorded is None and labels == 1
@@ -140,7 +148,7 @@ def _same_share(recorded: dict[str, Any] | None, labels: float) -> bool:
     return bool(abs(recorded["labels"] - labels * examples) <= 1)
 
 
-def _weights_load(file: Path, card: Card, arguments: dict[str, Any]) -> bool:
+def weights_load(file: Path, card: Card, arguments: dict[str, Any]) -> bool:
     """Return whether the weights have the names and shapes of the network's own."""
     try:
         expected = {name: list(value.shape) for name, value in card.network(**arguments).state_dict().items()}

@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 import models
-from marina.training import artifacts
-from marina.training.data import Dataset, DatasetSource, find
-from marina.training.fingerprint import fingerprint, trained_alike
+from marina.errors import MarinaError
+from marina.training import artifacts, changes
+from marina.training.changes import Preset
+from marina.training.data import Dataset, DatasetSource, UnknownDataError, find
+from marina.training.fingerprint import trained_alike
 from marina.training.hardware import Hardware
 from models.card import Card
 
-Preset = Literal["full", "quick"]
 QUICK = {"train": 256, "validation": 64, "test": 64}  # examples, for one epoch
 console = Console(soft_wrap=True, highlight=False)
 
@@ -24,33 +25,64 @@ def train(
     name: str,
     version: str = "1.0",
     data: str | None = None,
-    preset: Preset = "full",
+    preset: Preset | None = None,
     hardware: Hardware | None = None,
     position: str = "",
-    labels: float = 1.0,
+    labels: float | None = None,
+    replace: bool = False,
 ) -> Path:
     """Train the model called `name` and return the folder of its artifacts.
 
     `data` is the name or path of another data set than the CARD's, `labels` the share of the training labels that may
-    be used (below 1: self-training), `position` is printed, such as "3 of 7". If the artifacts exist and nothing that
-    they depend on has changed, only their card is refreshed. A stopped run resumes from its last checkpoint. Raises
-    LookupError for an unknown model, task or data set, and ValueError for files that do not follow their format.
+    be used (below 1: self-training), `position` is printed, such as "3 of 7". For a version that exists, whatever is
+    not given is as it was. If nothing that the weights depend on has changed, only their card is refreshed; otherwise
+    they are trained again with `replace`, and WeightsExistError is raised without. A stopped run resumes from its last
+    checkpoint. Raises LookupError for an unknown model, task or data set, and ValueError for files that do not follow
+    their format.
     """
     card = models.find(name)
-    found = find(data or card.data)
-    recipe = card.recipe if preset == "full" else replace(card.recipe, epochs=min(1, card.recipe.epochs), patience=None)
-    mark = fingerprint(card, recipe, found.sha256, preset if labels == 1 else f"{preset}, {labels} of the labels")
-    folder, scratch = artifacts.folder_of(name, version), artifacts.scratch_of(name, version)
+    folder = artifacts.folder_of(name, version)
     title = f"{name} {version}{f', model {position}' if position else ''}"
     done = artifacts.finished(folder)
-    if done is not None and (
-        done["fingerprint"] == mark or trained_alike(done, folder, card, recipe, found.sha256, preset, labels)
-    ):
-        artifacts.write_json(done | card_facts(card) | {"fingerprint": mark}, folder / artifacts.CARD)
-        console.print(f"{title}: up to date")
-        return folder
-    console.print(f"[bold]{title}[/]: {card.task} on {found.name} ({found.kind}), preset {preset}")
+    preset = preset or (done["preset"] if done else "full")
+    labels = labels if labels is not None else changes.share_of(done) if done else 1.0
+    found = source(card, data, done)
+    if done is not None:
+        recipe, digest = changes.recipe_of(card, preset), found.sha256 if found else done["data"]["sha256"]
+        mark = changes.mark_of(card, digest, preset, labels)
+        if done["fingerprint"] == mark or trained_alike(done, folder, card, recipe, digest, preset, labels):
+            facts = card_facts(card, done["data"]) | {"fingerprint": mark}
+            artifacts.write_json(done | facts, folder / artifacts.CARD)
+            console.print(f"{title}: up to date{particulars(done, card)}")
+            return folder
+        lines = changes.differences(done, folder, card, found, preset, labels)
+        if not replace:
+            changes.refuse(done, lines)
+        console.print(f"{title}: is replaced once the new weights are trained: {'; '.join(lines)}", markup=False)
+    if found is None:
+        raise MarinaError(
+            f"{title}: its data {changes.data_of(done or {})} are no longer there; give their path: DATA="
+        )
+    return fit(card, found, version, preset, labels, hardware or Hardware(), title)
 
+
+def source(card: Card, data: str | None, done: dict[str, Any] | None) -> DatasetSource | None:
+    """Return the data set that is named, or that of the finished weights, or the CARD's own.
+
+    None if the data of finished weights are no longer where they were: the weights remain, and can be packed.
+    """
+    if data or done is None:
+        return find(data or card.data)
+    try:
+        return find(changes.data_of(done))
+    except UnknownDataError:
+        return None
+
+
+def fit(
+    card: Card, found: DatasetSource, version: str, preset: Preset, labels: float, hardware: Hardware, title: str
+) -> Path:
+    """Train, evaluate, and replace the artifacts of this version; return their folder."""
     from marina.training import (  # Lightning takes seconds to import, which "up to date" does not need
         evaluation,
         self_training,
@@ -58,11 +90,14 @@ def train(
         trainer,
     )
 
-    if is_first_process():
-        artifacts.begin(scratch, mark)
+    console.print(f"[bold]{title}[/]: {card.task} on {found.name} ({found.kind}), preset {preset}")
+    folder, scratch = artifacts.folder_of(card.name, version), artifacts.scratch_of(card.name, version)
+    recipe, mark = changes.recipe_of(card, preset), changes.mark_of(card, found.sha256, preset, labels)
+    if is_first_process() and (moved := artifacts.begin(scratch, mark)):
+        console.print(f"{title}: a stopped run of other data or another recipe is kept in {moved}; its command resumes")
     kind = tasks.find(card.task)
     dataset = found.load(card.task) if preset == "full" else quick_subset(found.load(card.task), kind.QUICK)
-    hardware, more = hardware or Hardware(), dict[str, Any]()
+    more = dict[str, Any]()
     try:
         if labels == 1:
             task = kind(card, recipe, dataset)
@@ -73,36 +108,44 @@ def train(
         console.print(f"{title}: stopped; the same command resumes from the last checkpoint")
         raise
     if run.is_global_zero:
-        facts: dict[str, Any] = {
-            "version": version,
-            "preset": preset,
-            "data": data_facts(found, dataset),
-            "recipe": asdict(recipe),
-        }
-        facts |= {"seed": recipe.seed, "seconds": round(seconds, 1), "fingerprint": mark}
-        result = evaluation.evaluate(task, card_facts(card) | facts | more, scratch)
+        facts: dict[str, Any] = {"version": version, "preset": preset, "data": data_facts(found, dataset)}
+        facts |= {"recipe": asdict(recipe), "seed": recipe.seed, "seconds": round(seconds, 1), "fingerprint": mark}
+        result = evaluation.evaluate(task, card_facts(card, facts["data"]) | facts | more, scratch)
         artifacts.finish(scratch, folder)
         print_result(title, card, result)
     return folder
 
 
-def card_facts(card: Card) -> dict[str, Any]:
-    """Return the members of card.json that are copied from the CARD, and may change without training again."""
+def card_facts(card: Card, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of card.json that are copied from the CARD, and may change without training again.
+
+    `data` is the member of card.json: a floor holds for one data set.
+    """
     return {
         "name": card.name,
         "task": card.task,
         "input": dict(card.input),
         "serving": asdict(card.serving),
-        "floor": dict(card.floor),
+        "floor": dict(card.floor_on(data)),
         "anchor": card.anchor,
         "source": card.source,
     }
 
 
 def data_facts(found: DatasetSource, data: Dataset) -> dict[str, Any]:
-    """Return the identity of the data for card.json; `note` is a member if the data set has one."""
-    facts = {"name": found.name, "sha256": found.sha256, "kind": found.kind, "sizes": data.sizes}
+    """Return the identity of the data for card.json; `path` is a member for a user's own, `note` if there is one."""
+    facts = {"name": found.short_name, "sha256": found.sha256, "kind": found.kind, "sizes": data.sizes}
+    facts |= {"path": str(found.own_path)} if found.own_path else {}
     return facts | ({"note": data.note} if data.note else {})
+
+
+def particulars(done: dict[str, Any], card: Card) -> str:
+    """Return in brackets how finished weights differ from those of a plain `marina train`; empty if they do not."""
+    share = changes.share_of(done)
+    words = [f"data {done['data']['name']}"] if done["data"]["name"] != card.data else []
+    words += [f"preset {done['preset']}"] if done["preset"] != "full" else []
+    words += [f"{share} of the labels"] if share != 1 else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 def quick_subset(data: Dataset, counts: Mapping[str, int] | None = None) -> Dataset:
@@ -118,9 +161,13 @@ def is_first_process() -> bool:
 
 
 def print_result(title: str, card: Card, result: dict[str, Any]) -> None:
-    """Print the metrics in one line, and a line for each metric below its floor."""
+    """Print the metrics in one line, and a line for each metric below its floor; on other data, the published figure
+    instead.
+    """
     metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in result["metrics"].items())
     console.print(f"{title}: {metrics} (trained in {result['seconds']:.0f} s)")
-    if result["preset"] == "full":
+    if not card.floor_on(result["data"]):
+        console.print(f"  no floor on {result['data']['name']}; published: {card.anchor}", markup=False)
+    elif result["preset"] == "full":
         for line in card.below_floor(result["metrics"]):
             console.print(f"  [red]below the floor[/]: {line}")

@@ -47,7 +47,8 @@ def fit(
         rounds.append({"pseudo_labels": len(train) - len(labelled), "accuracy": accuracy})
         console.print(f"  round {number}: {len(train)} examples, {accuracy:.4f} on the test split")
         train = concatenated(labelled, confident_predictions(task, unlabelled))
-    facts = {"labels": len(labelled), "unlabelled": len(unlabelled), "threshold": CONFIDENCE, "rounds": rounds}
+    facts: dict[str, Any] = {"share": labels, "labels": len(labelled), "unlabelled": len(unlabelled)}
+    facts |= {"threshold": CONFIDENCE, "rounds": rounds}
     facts |= {"supervised": rounds[0]["accuracy"], "self_trained": rounds[-1]["accuracy"]}
     return task, run, total, {"self_training": facts}
 

@@ -37,13 +37,25 @@ def test_pack_builds_one_model(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(build, "build", fake_build)
     packaging.pack("cat")
-    assert built == [("cat", "1.0", Path("artifacts"), Path("archive/store"), Path("var/keys"), "full")]
+    assert built == [("cat", "1.0", Path("artifacts"), Path("archive/store"), Path("var/keys"), "full", {}, False)]
     printed = capsys.readouterr().out.replace("\n", "")
     assert "archive cat 1.0, model 1 of 1" in printed
     assert "m.mar  2.3 MB, signed" in printed
-    packaging.pack("cat", "2.0", packaging.Preset.quick, "3 of 7", Path("a"), Path("s"), Path("k"))
-    assert built[1] == ("cat", "2.0", Path("a"), Path("s"), Path("k"), "quick")
+    folders = (Path("a"), Path("s"), Path("k"))
+    packaging.pack("cat", "2.0", packaging.Preset.quick, "3 of 7", *folders, floor=["f1=0.8"], accept=True)
+    assert built[1] == ("cat", "2.0", *folders, "quick", {"f1": 0.8}, True)
     assert "archive cat 2.0, model 3 of 7" in capsys.readouterr().out
+
+
+def test_floor_and_accept_reach_the_packing(monkeypatch):
+    seen = []
+    monkeypatch.setattr(packaging.jobs, "run", lambda jobs, _: seen.extend(jobs))
+    packaging.archive(["resnet18"], floor=["accuracy=0.9", "f1=0.8"], accept=True)
+    words = " ".join(seen[-1].arguments)
+    assert "--floor accuracy=0.9 --floor f1=0.8 --accept" in words
+    assert not {"--floor", "--accept"} & set(seen[0].arguments), "training has no floors"
+    with pytest.raises(PackagingError, match=r"^FLOOR=high: "):
+        packaging.archive(["resnet18"], floor=["high"])
 
 
 def test_a_foreign_archive_is_copied_and_signed(tmp_path):

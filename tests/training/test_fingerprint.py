@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import models
+from marina.errors import WeightsExistError
 from marina.training import fingerprint as fingerprints
 from marina.training import run
 from marina.training.fingerprint import LATER, fingerprint, network_source, settings
@@ -154,7 +155,7 @@ def test_artifacts_of_the_first_formula_are_up_to_date_and_get_the_new_fingerpri
     [
         {"recipe": {"epochs": 1, "batch_size": 64, "lr": 0.5}},
         {"recipe": "one member more"},
-        {"data": {"sha256": "other"}},
+        {"data": {"name": "mnist", "sha256": "other"}},
         {"preset": "full"},
         {"input": {"size": 32}},
         {"task": "video_classification"},
@@ -167,11 +168,14 @@ def test_artifacts_of_the_first_formula_are_up_to_date_and_get_the_new_fingerpri
 )
 def test_artifacts_of_the_first_formula_that_differ_are_trained_again(old, members):
     folder, change = old
+    wanted = {"data": "mnist", "preset": "quick", "labels": 1.0, "replace": True}
     if members == {"recipe": "one member more"}:
         members = {"recipe": card_in(folder)["recipe"] | {"dropout": 0.5}}
     change(**members)
+    with pytest.raises(WeightsExistError, match=r"digits_cnn 1\.0 exists, and was made differently: \w"):
+        run.train("digits_cnn", **wanted | {"replace": False})
     with pytest.raises(pytest.fail.Exception, match="trains again"):
-        run.train("digits_cnn", preset="quick")
+        run.train("digits_cnn", **wanted)
 
 
 @pytest.mark.parametrize("how", ["another name", "another shape", "missing"])
@@ -185,9 +189,9 @@ def test_weights_that_do_not_load_are_trained_again(old, how):
     if how != "missing":
         save_file(weights | ({"x": value} if how == "another name" else {name: value[..., :1].clone()}), file)
     with pytest.raises(pytest.fail.Exception, match="trains again"):
-        run.train("digits_cnn", preset="quick")
+        run.train("digits_cnn", preset="quick", replace=True)
 
 
 @pytest.mark.parametrize(("share", "same"), [(0.1, True), (0.2, False), (1.0, False)])
 def test_a_share_of_labels_is_compared_by_the_recorded_numbers(share, same):
-    assert fingerprints._same_share({"labels": 410, "unlabelled": 3686}, share) == same
+    assert fingerprints.same_share({"labels": 410, "unlabelled": 3686}, share) == same

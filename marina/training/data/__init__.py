@@ -33,6 +33,16 @@ class DatasetSource:
     sha256: str
     kind: Kind
 
+    @property
+    def own_path(self) -> Path | None:
+        """The absolute path of a user's own files; None for a data set that is found by its name."""
+        return None if _is_name(self.name) else Path(self.name).resolve()
+
+    @property
+    def short_name(self) -> str:
+        """The name of the data set, or that of the user's own folder or file."""
+        return self.name if self.own_path is None else self.own_path.name
+
     def load(self, task: str = "") -> Dataset:
         """Read the whole data set as `task` needs it; the splits are the same on every call."""
         return self.format.load(self.path, task)
@@ -52,7 +62,7 @@ def find(name: str) -> DatasetSource:
     """
     if name in stand_ins():
         ensure_stand_in(name)
-    path = DATA_FOLDER / name if (DATA_FOLDER / name).is_dir() else Path(name)
+    path = DATA_FOLDER / name if _is_name(name) else Path(name)
     if not path.exists():
         raise UnknownDataError(f"no data set {name!r}: give its path, or one of these names: {', '.join(stand_ins())}")
     inner = sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
@@ -63,3 +73,9 @@ def find(name: str) -> DatasetSource:
                 return DatasetSource(name, folder, one, digest, kind_of(path, digest))
     descriptions = "\n".join(f"  {one.description}" for one in known_formats())
     raise UnknownDataError(f"the files in {path} are of none of the known formats:\n{descriptions}")
+
+
+def _is_name(name: str) -> bool:
+    """Check for the name of a folder under data/; anything else is a path."""
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and (DATA_FOLDER / path).is_dir()
