@@ -39,7 +39,7 @@ def data_of(done: dict[str, Any]) -> str:
 
 
 def share_of(done: dict[str, Any]) -> float:
-    """Return the share of the labels that finished weights were trained with; cards before 0065 have numbers only."""
+    """Return the share of the labels that finished weights were trained with; older cards have numbers only."""
     if (trained := done.get("self_training")) is None:
         return 1.0
     return float(trained.get("share") or round(trained["labels"] / (trained["labels"] + trained["unlabelled"]), 3))
