@@ -21,6 +21,7 @@ FITS      := import sys, ensurepip, sqlite3, ssl; sys.exit(not (3, 11) <= sys.ve
 PY        := $(VENV)/bin/python
 MARINA    := $(PY) -m marina
 NAMES     := $(or $(MODEL),$(MODELS))
+NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
 OURS      := models handlers marina locustfile.py benchmarks tests
 MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
 REPLACING  = $(if $(filter-out 0,$(REPLACE)),--replace)
@@ -78,8 +79,8 @@ export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared wi
 	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-serve: $(INSTALLED) ## serve MODELS on 127.0.0.1:8000 (CERT= KEY= for HTTPS); returns when all are ready
-	@$(MARINA) serve $(NAMES) $(if $(CERT),--cert $(CERT) --key $(KEY))
+serve: $(INSTALLED) ## serve what was served before the stop, or MODELS= only (CERT= KEY= for HTTPS); returns when all are ready
+	@$(MARINA) serve $(NAMED) $(if $(CERT),--cert $(CERT) --key $(KEY))
 
 stop: $(INSTALLED) ## stop the bundle
 	@$(MARINA) stop
@@ -186,12 +187,12 @@ test-pythons: wheel ## install the serving lock into a clean environment of each
 wheel: $(DEV) ## build the wheel into var/tmp/
 	@rm -f var/tmp/marina-*.whl; $(PY) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir var/tmp .
 
-clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data and keys
+clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data, keys and the desired state
 	@[ ! -f var/run/supervisord.pid ] || $(MARINA) stop
 	rm -rf archive/store var/logs var/run var/tmp var/reports .pytest_cache .mypy_cache .ruff_cache
 	find $(wildcard $(OURS)) -name __pycache__ -prune -exec rm -rf {} +
 
-clean-all: clean ## remove trained weights, data and keys, too
+clean-all: clean ## remove trained weights, data, keys and the desired state, too
 	rm -rf artifacts data var
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────────────────────────────

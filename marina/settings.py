@@ -86,8 +86,13 @@ class Settings(BaseSettings):
 
     @property
     def run(self) -> Path:
-        """Folder of the files that running processes share: configuration, keys, desired state."""
+        """Folder of the files that running processes share: configuration, keys."""
         return self.var / "run"
+
+    @property
+    def state(self) -> Path:
+        """Folder of the desired state, which survives `stop` and `make clean`."""
+        return self.var / "state"
 
     @property
     def logs(self) -> Path:
@@ -161,7 +166,8 @@ class Settings(BaseSettings):
 
     def make_folders(self) -> None:
         """Create the folders; raises PermissionError if the socket folder belongs to another user."""
-        for folder in (self.run, self.logs, self.envoy, self.sockets, self.var / "exposures"):
+        for folder in (self.run, self.state, self.logs, self.envoy, self.sockets, self.var / "exposures"):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.chmod(0o700)
         self.run.chmod(0o700)  # it holds keys
+        self.state.chmod(0o700)

@@ -161,7 +161,9 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
             ["archive", "MODEL=lenet", "FLOOR=accuracy=0.9 f1=0.8", "ACCEPT=1"],
             "lenet --version 1.0 --jobs 2 --floor accuracy=0.9 --floor f1=0.8 --accept",
         ),
+        (["serve"], "marina serve $"),
         (["serve", "MODELS=all"], "marina serve all"),
+        (["serve", "MODEL=lenet"], "marina serve lenet"),
         (
             ["ab-weights", "EXP=e", "WEIGHTS=a@1=50 b@1=50", "WHY=it is late"],
             'ab weights e "a@1=50 b@1=50" --why "it is late"',
@@ -171,7 +173,7 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
 def test_a_target_is_one_line_that_calls_marina(arguments, command):
     lines = make("--dry-run", *arguments).stdout.splitlines()
     assert len(lines) == 1
-    assert re.sub(" +", " ", command) in re.sub(" +", " ", lines[0])
+    assert re.sub(" +", " ", command) in re.sub(" +", " ", f"{lines[0]} $")
 
 
 def test_an_unknown_model_is_refused_with_the_models_that_exist():

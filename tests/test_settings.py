@@ -38,6 +38,7 @@ def test_the_defaults_are_those_of_the_documentation():
 def test_every_folder_lies_in_var(tmp_path):
     made = Settings(var=tmp_path)
     assert made.run == tmp_path / "run"
+    assert made.state == tmp_path / "state"
     assert made.logs == tmp_path / "logs"
     assert made.envoy == tmp_path / "run" / "envoy"
     assert made.key_file == tmp_path / "run" / "key_file.json"
@@ -74,7 +75,7 @@ def test_folders_of_keys_and_sockets_are_the_users_alone(tmp_path):
     made = Settings(var=tmp_path / "deep" / "var")
     made.make_folders()
     made.make_folders()
-    for folder in (made.run, made.sockets):
+    for folder in (made.run, made.state, made.sockets):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for folder in (made.logs, made.envoy, made.var / "exposures"):
         assert folder.is_dir()

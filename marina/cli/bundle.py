@@ -13,8 +13,10 @@ from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError, identity
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
-from marina.serving.reconciler import desired_state, model_store
+from marina.serving.reconciler import desired_state, model_store, restore
+from marina.serving.reconciler.desired_state import DesiredState
 from marina.serving.reconciler.model_store import Archive
+from marina.serving.reconciler.restore import NamedModels
 from marina.serving.torchserve import process
 from marina.settings import Settings
 
@@ -33,12 +35,16 @@ def _refused(settings: Settings, archives: list[Archive]) -> dict[Archive, str]:
 def serve(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="models, `starter`, or paths of archives", show_default="every model of the store"),
+        typer.Argument(help="models, `starter`, or paths of archives", show_default="as before the stop"),
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="PEM file: HTTPS on the public port")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key")] = None,
 ) -> None:
-    """Serve every version of the models; return when each is READY and has responded to a canary request.
+    """Serve models; return when each version is READY and has responded to a canary request.
+
+    Without names the last desired state is restored: models, versions, workers, defaults. At the first start that is
+    the whole store, with each model's newest version as its default. With names only these are served, and the others
+    come back with the next `marina serve`. A version that is new in the store takes no traffic until `set-default`.
 
     The path of an archive means that you trust it: it is copied into the store and signed.
     Example: marina serve path/to/model.mar
@@ -46,13 +52,8 @@ def serve(
     since = time.monotonic()
     settings = Settings.model_validate({name: path for name, path in (("cert", cert), ("key", key)) if path})
     checks.before_start(settings)
-    archives = model_store.chosen(settings, [_name_of(word, settings) for word in _expanded(models)])
-    refused = _refused(settings, archives)
-    for reason in refused.values():
-        bundle_client.console.print(f"[red]refused[/]  {reason}", soft_wrap=True)
     settings.make_folders()
-    desired = desired_state.from_archives(archives, refused)
-    desired_state.save(settings, desired)
+    desired = _restore(settings, _named(models, settings))
     process.render(settings)
     bootstrap.render(settings)
     gateway.close(settings, desired.closed_routes())
@@ -66,19 +67,41 @@ def serve(
     output.print_curls(settings, status)
 
 
-def _expanded(models: list[str] | None) -> list[str]:
-    """Return names and paths: `starter` stands for the models whose CARDs have `starter`."""
-    words = models or [selection.ALL]
-    return [each for word in words for each in (selection.select([word]) if word == selection.STARTER else [word])]
+def _restore(settings: Settings, named: NamedModels) -> DesiredState:
+    """Store the desired state to start with, and print what is refused, missing or new."""
+    archives = model_store.by_name(settings, named.models)
+    with desired_state.change(settings) as desired:
+        found = [archive for versions in archives.values() for archive in versions]
+        stored = restore.specified({**desired.models, **desired.paused}, settings.store)
+        candidates = found + [each for each in stored if each.name in (named.models or {each.name})]
+        refused = _refused(settings, list(dict.fromkeys(candidates)))
+        notes = restore.restore(desired, archives, refused, named)
+    lines = [
+        f"[red]refused[/]  {refused[archive]}"
+        for archive in restore.specified(desired.models, settings.store)
+        if archive in refused
+    ]
+    for line in (*lines, *restore.unavailable_defaults(desired, refused, settings.store), *notes):
+        bundle_client.console.print(line, soft_wrap=True, highlight=False)
+    return desired
 
 
-def _name_of(word: str, settings: Settings) -> str:
-    """Return the model's name; an archive that is named by its path is first copied into the store and signed."""
-    if not word.endswith(".mar"):
-        return word
-    archive = packaging.adopt(Path(word), settings.store, settings.keys)
-    bundle_client.console.print(f"signed {archive}", soft_wrap=True)
-    return identity(archive)[0]
+def _named(words: list[str] | None, settings: Settings) -> NamedModels:
+    """Return the models and versions that names and paths stand for; `starter` stands for several, `all` for no limit.
+
+    An archive that is named by its path is first copied into the store and signed.
+    """
+    names: list[str] = []
+    versions: dict[str, str] = {}
+    for word in words or []:
+        if word.endswith(".mar"):
+            archive = packaging.adopt(Path(word), settings.store, settings.keys)
+            bundle_client.console.print(f"signed {archive}", soft_wrap=True)
+            name, versions[name] = identity(archive)
+            names.append(name)
+        else:
+            names += selection.select([word]) if word == selection.STARTER else [word]
+    return NamedModels() if names == [selection.ALL] else NamedModels(tuple(dict.fromkeys(names)), versions)
 
 
 def stop() -> None:

@@ -57,6 +57,43 @@ def test_serve_serves_what_is_signed_and_names_what_is_not(settings, steps, prin
     assert set(desired_state.load(settings).models) == {"cat", "dog"}
 
 
+def test_a_start_without_names_restores_what_was_served(settings, steps, printed):
+    for each in ("1.0", "2.0"):
+        write_mar(settings, "cat", each)
+    bundle.serve(None)
+    with desired_state.change(settings) as desired:
+        desired.set_default("cat", "1.0")
+        desired.drop("cat", "2.0")
+    write_mar(settings, "cat", "3.0")
+    bundle.serve(None)
+    model = desired_state.load(settings).models["cat"]
+    assert (model.default, list(model.versions)) == ("1.0", ["1.0", "3.0"])
+    assert "cat 3.0 is new: no traffic until `make set-default MODEL=cat VERSION=3.0`" in printed.getvalue()
+
+
+def test_a_default_whose_archive_is_gone_is_reported_and_stays(settings, steps, printed):
+    for each in ("1.0", "2.0"):
+        write_mar(settings, "cat", each)
+    bundle.serve(None)
+    (settings.store / "cat-2.0.mar").unlink()
+    bundle.serve(None)
+    assert desired_state.load(settings).models["cat"].default == "2.0"
+    assert "refused  cat-2.0.mar: no such archive" in printed.getvalue()
+    assert "cat 2.0 remains the default: /predictions/cat gets 503 until" in printed.getvalue()
+
+
+def test_an_archive_named_by_its_path_is_signed_and_served(settings, steps, printed, tmp_path):
+    write_mar(settings, "cat", "1.0")
+    bundle.serve(None)
+    foreign = write_mar(settings, "bee", signed=False).rename(tmp_path / "bee.mar")
+    bundle.serve([str(foreign)])
+    state = desired_state.load(settings)
+    assert (list(state.models), list(state.paused)) == (["bee"], ["cat"])
+    assert f"signed {settings.store}/bee-1.0.mar" in printed.getvalue()
+    bundle.serve(["all"])
+    assert set(desired_state.load(settings).models) == {"bee", "cat"}
+
+
 def test_serve_fails_if_something_is_not_ready(settings, steps, printed):
     write_mar(settings, "cat", "1.0")
     steps.status = status_of({"1.0": version("failed", reason="why"), "2.0": version("refused", reason="because")})

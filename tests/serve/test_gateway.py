@@ -46,7 +46,8 @@ def test_envoy_accepts_the_configuration_and_refuses_another(instance: Bundle, o
     settings = instance.settings
     settings.make_folders()
     instance.pack("m" if open_ else "n")
-    desired_state.save(settings, desired_state.from_archives(model_store.chosen(settings, ["all"])))
+    with desired_state.change(settings) as desired:
+        desired.add(model_store.find(settings, "m" if open_ else "n", None), 1)
     gateway.close(settings, desired_state.load(settings).closed_routes())
     views = {"m": ModelRouteState("1.0", VERSIONS | {"3.0": VersionRouteState(20, streams=True)})}
     gateway.publish(settings, views, "abc" if open_ else None)

@@ -1,14 +1,15 @@
-"""Desired state: the models, versions, defaults and workers that the user specified, in var/run/models.json.
+"""Desired state: the models, versions, defaults and workers that the user specified, in var/state/models.json.
 
-Commands write it, and the reconciler in the control process makes TorchServe and Envoy match it.
+Commands write it, and the reconciler in the control process makes TorchServe and Envoy match it. It survives `stop`
+and `make clean`: `marina serve` restores it.
 """
 
 import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from marina.errors import MarinaError
 from marina.files import write_atomic
@@ -35,9 +36,15 @@ class ModelSpec(BaseModel):
 
 
 class DesiredState(BaseModel):
-    """Specs of all models by name."""
+    """Specs of all models by name.
+
+    `models` are served. `paused` are not, because `marina serve NAMES` named others; their specs are kept. `retired`
+    are the versions of each model that must not be served again unless the user names them.
+    """
 
     models: dict[str, ModelSpec] = {}
+    paused: dict[str, ModelSpec] = {}
+    retired: dict[str, list[str]] = {}
 
     def at(self, name: str, version: str) -> VersionSpec:
         """Return the spec of a version; raises MarinaError if it is not being served."""
@@ -49,9 +56,28 @@ class DesiredState(BaseModel):
         return model.versions[version]
 
     def add(self, archive: Archive, workers: int) -> None:
-        """Add a version. The first one becomes the default; later ones take no traffic until `set_default`."""
-        model = self.models.setdefault(archive.name, ModelSpec(default=archive.version, versions={}))
-        model.versions[archive.version] = VersionSpec(archive=archive.path.name, workers=workers)
+        """Add a version. The first one becomes the default; later ones take no traffic until `set_default`.
+
+        A paused model is resumed with its other versions.
+        """
+        self.resume(archive.name)
+        if archive.name not in self.models:
+            self.begin(archive.name, archive.version)
+        self.models[archive.name].versions[archive.version] = VersionSpec(archive=archive.path.name, workers=workers)
+        self._forget_retired(archive.name, archive.version)
+
+    def begin(self, name: str, default: str) -> None:
+        """Begin to serve a model, of which the default version is to be added next."""
+        self.models[name] = ModelSpec(default=default, versions={})
+
+    def resume(self, name: str) -> None:
+        """Serve a paused model again, as it was; nothing happens if it is not paused."""
+        if name in self.paused:
+            self.models[name] = self.paused.pop(name)
+
+    def pause(self, name: str) -> None:
+        """Stop serving a model and keep its spec."""
+        self.paused[name] = self.models.pop(name)
 
     def scale(self, name: str, version: str, workers: int) -> None:
         """Set the number of workers; raises MarinaError for a negative number or an unknown version."""
@@ -76,10 +102,16 @@ class DesiredState(BaseModel):
         self.models[name].versions[version].retiring = True
 
     def drop(self, name: str, version: str) -> None:
-        """Remove a version that was retired, and its model with the last version."""
+        """Remove a version that was retired, and its model with the last version; remember that it was retired."""
         self.models[name].versions.pop(version)
         if not self.models[name].versions:
             self.models.pop(name)
+        self.retired.setdefault(name, []).append(version)
+
+    def _forget_retired(self, name: str, version: str) -> None:
+        kept = [other for other in self.retired.pop(name, []) if other != version]
+        if kept:
+            self.retired[name] = kept
 
     def closed_routes(self) -> dict[str, ModelRouteState]:
         """Return routes that respond with 503 for every version, for the time until TorchServe has started."""
@@ -97,18 +129,32 @@ class DesiredState(BaseModel):
 
 def state_file(settings: Settings) -> Path:
     """Return the file that holds the desired state."""
+    return settings.state / "models.json"
+
+
+def former_state_file(settings: Settings) -> Path:
+    """Return the file of earlier versions of Marina. It is read until the first change, which replaces it."""
     return settings.run / "models.json"
 
 
 def load(settings: Settings) -> DesiredState:
-    """Return the stored state; empty while there is no file."""
-    path = state_file(settings)
-    return DesiredState.model_validate_json(path.read_bytes()) if path.exists() else DesiredState()
+    """Return the stored state; empty while there is no file. Raises MarinaError for a file that can't be read."""
+    for path in (state_file(settings), former_state_file(settings)):
+        if path.exists():
+            try:
+                return DesiredState.model_validate_json(path.read_bytes())
+            except ValidationError as exc:
+                raise MarinaError(
+                    f"{path} can't be read ({exc.errors()[0]['msg']}): restore it from a backup, or remove it to serve "
+                    "the newest version of every model"
+                ) from exc
+    return DesiredState()
 
 
 def save(settings: Settings, desired: DesiredState) -> None:
     """Store the state."""
     write_atomic(state_file(settings), desired.model_dump_json(indent=2) + "\n")
+    former_state_file(settings).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -117,18 +163,8 @@ def change(settings: Settings) -> Iterator[DesiredState]:
 
     An exception in the caller's block saves nothing.
     """
-    with (settings.run / "models.lock").open("w") as lock:
+    with (settings.state / "models.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         desired = load(settings)
         yield desired
         save(settings, desired)
-
-
-def from_archives(archives: Iterable[Archive], refused: Iterable[Archive] = ()) -> DesiredState:
-    """Return a state that serves every archive, with the newest one that was not refused as its model's default."""
-    desired, bad = DesiredState(), set(refused)
-    for archive in archives:
-        desired.add(archive, 1 if archive in bad else archive.workers)
-        if archive not in bad:
-            desired.models[archive.name].default = archive.version
-    return desired

@@ -115,18 +115,16 @@ def archives(store: Path) -> dict[str, list[Archive]]:
     return found
 
 
-def chosen(settings: Settings, models: Iterable[str]) -> list[Archive]:
-    """Return every version of these models (`all`: of every model); raises MarinaError if one has no archive."""
+def by_name(settings: Settings, models: Iterable[str] = ()) -> dict[str, list[Archive]]:
+    """Return the archives of these models, or of every model; raises MarinaError if one has no archive."""
     found = archives(settings.store)
-    names = list(dict.fromkeys(models))
-    if names == ["all"]:
-        names = list(found)
+    names = list(models) or list(found)
     missing = [name for name in names if name not in found]
     if missing or not names:
         raise MarinaError(
             f"no archive of {', '.join(missing) or 'any model'} in {settings.store}: `make archive` first"
         )
-    return [archive for name in names for archive in found[name]]
+    return {name: found[name] for name in names}
 
 
 def find(settings: Settings, name: str, version: str | None) -> Archive:

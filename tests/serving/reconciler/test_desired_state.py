@@ -1,6 +1,7 @@
 """The desired state: default versions, retirement, and one change at a time between processes."""
 
 import json
+import stat
 import subprocess
 import sys
 import threading
@@ -10,9 +11,8 @@ import pytest
 from marina.errors import MarinaError
 from marina.serving.reconciler import desired_state
 from marina.serving.reconciler.desired_state import DesiredState, ModelSpec, VersionSpec
-from marina.serving.reconciler.model_store import Archive, archives
+from marina.serving.reconciler.model_store import Archive
 from marina.settings import ROOT, Settings
-from tests.serving.archive_files import write_mar
 
 
 def archive(settings, version: str) -> Archive:
@@ -98,26 +98,57 @@ def test_a_dropped_version_leaves_the_others(settings):
     assert desired.models == {}
 
 
-def test_the_newest_version_that_was_not_refused_is_the_default(settings):
-    for version, workers in (("1.0", 1), ("1.9", 3), ("1.10", 4)):
-        write_mar(settings, "m", version, **{"model-config__yaml": f"minWorkers: {workers}\n"})
-    found = archives(settings.store)["m"]
-    assert [(each.version, each.workers) for each in found] == [("1.0", 1), ("1.9", 3), ("1.10", 4)]
-    assert desired_state.from_archives(found).models["m"].default == "1.10"
-    desired = desired_state.from_archives(found, [found[2]]).models["m"]
-    assert desired.default == "1.9"
-    assert {version: it.workers for version, it in desired.versions.items()} == {"1.0": 1, "1.9": 3, "1.10": 1}
-
-
 def test_without_a_file_nothing_is_served_and_what_is_saved_is_loaded(settings):
     assert desired_state.load(settings) == DesiredState()
     desired = serving_versions(settings, "1.0")
     desired_state.save(settings, desired)
     assert desired_state.load(settings) == desired
-    text = (settings.run / "models.json").read_text()
+    file = settings.var / "state" / "models.json"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent)] == [0o600, 0o700]
+    text = file.read_text()
     assert text.endswith("}\n")
     assert text.startswith('{\n  "models": {\n    "m": {')
     assert json.loads(text)["models"]["m"]["default"] == "1.0"
+
+
+def test_the_file_of_an_earlier_marina_is_read_until_the_first_change(settings):
+    earlier = settings.run / "models.json"
+    earlier.write_text('{"models": {"m": {"default": "1.0", "versions": {"1.0": {"archive": "m-1.0.mar"}}}}}')
+    assert desired_state.load(settings).models["m"].default == "1.0"
+    assert earlier.exists(), "reading changes nothing"
+    with desired_state.change(settings) as desired:
+        desired.add(archive(settings, "2.0"), 1)
+    assert not earlier.exists()
+    assert list(desired_state.load(settings).models["m"].versions) == ["1.0", "2.0"]
+
+
+def test_a_damaged_file_is_named(settings):
+    desired_state.state_file(settings).write_text("{")
+    with pytest.raises(
+        MarinaError, match=r"state/models\.json can't be read \(.*\): restore it from a backup, or remove"
+    ):
+        desired_state.load(settings)
+
+
+def test_a_dropped_version_is_remembered_as_retired_until_it_is_added_again(settings):
+    desired = serving_versions(settings, "1.0", "2.0", "3.0")
+    for version in ("1.0", "2.0"):
+        desired.drop("m", version)
+    assert desired.retired == {"m": ["1.0", "2.0"]}
+    desired.add(archive(settings, "1.0"), 1)
+    assert desired.retired == {"m": ["2.0"]}
+    desired.add(archive(settings, "2.0"), 1)
+    assert desired.retired == {}
+
+
+def test_a_version_added_to_a_paused_model_resumes_it_as_it_was(settings):
+    desired = serving_versions(settings, "1.0", "2.0")
+    desired.set_default("m", "2.0")
+    desired.pause("m")
+    assert (desired.models, list(desired.paused)) == ({}, ["m"])
+    desired.add(archive(settings, "3.0"), 1)
+    assert (list(desired.models["m"].versions), desired.models["m"].default) == (["1.0", "2.0", "3.0"], "2.0")
+    assert desired.paused == {}
 
 
 CHANGE = """

@@ -96,11 +96,12 @@ def test_models_are_chosen_with_all_their_versions_in_order(settings):
         write_mar(settings, name, version, signed=False)
 
     def names(*models: str) -> list[tuple[str, str]]:
-        return [(each.name, each.version) for each in model_store.chosen(settings, models)]
+        found = model_store.by_name(settings, models).values()
+        return [(each.name, each.version) for versions in found for each in versions]
 
     cats = [("cat", "1.9"), ("cat", "1.10")]
     assert names("dog", "cat", "dog") == [("dog", "1.0"), *cats]
-    assert names("all") == [("bee", "1.0"), *cats, ("dog", "1.0")]
+    assert names() == [("bee", "1.0"), *cats, ("dog", "1.0")]
     assert model_store.find(settings, "cat", None).version == "1.10"
     assert model_store.find(settings, "cat", "1.9").path == settings.store / "cat-1.9.mar"
     with pytest.raises(MarinaError) as missing:
@@ -110,7 +111,7 @@ def test_models_are_chosen_with_all_their_versions_in_order(settings):
 
 def test_an_empty_store_is_named(settings):
     with pytest.raises(MarinaError) as empty:
-        model_store.chosen(settings, ["all"])
+        model_store.by_name(settings)
     assert str(empty.value) == f"no archive of any model in {settings.store}: `make archive` first"
     for version, name in (("2.0", "cat-2.0.mar"), (None, "cat-<version>.mar")):
         with pytest.raises(MarinaError) as missing:
