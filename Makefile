@@ -2,7 +2,7 @@
 
 # ── what to do it with ──────────────────────────────────────────────────────────────────────────────────────────────
 MODELS  ?= starter#  starter, all, or names: MODELS="lenet resnet18"
-VERSION ?= 1.0#      of the model to train, archive, register, ...
+VERSION ?= 1.0#      of the model to train, archive, export; what changes a running bundle has no default
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
 REPLACE ?=#          1 trains again and replaces weights that were made differently
@@ -21,6 +21,9 @@ FITS      := import sys, ensurepip, sqlite3, ssl; sys.exit(not (3, 11) <= sys.ve
 PY        := $(VENV)/bin/python
 MARINA    := $(PY) -m marina
 NAMES     := $(or $(MODEL),$(MODELS))
+GIVEN      = $(if $(filter command,$(origin VERSION)),$(VERSION))# on the command line: no default may choose what is served
+MODEL_AND_VERSION = $(if $(and $(MODEL),$(GIVEN)),$(MODEL) $(GIVEN),$(error give MODEL= and VERSION=, as in \
+                      `make $@ MODEL=resnet18 VERSION=2.0`))
 NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
 OURS      := models handlers marina locustfile.py benchmarks tests
 MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
@@ -98,22 +101,22 @@ gpu-check: $(INSTALLED) ## prove that the workers use the GPUs, where there are 
 	@$(MARINA) gpu-check
 
 register: $(INSTALLED) ## add MODEL= VERSION= to the running bundle
-	@$(MARINA) register $(MODEL) $(VERSION)
+	@$(MARINA) register $(MODEL_AND_VERSION)
 
 scale: $(INSTALLED) ## MODEL= VERSION= WORKERS=
-	@$(MARINA) scale $(MODEL) $(VERSION) $(WORKERS)
+	@$(MARINA) scale $(MODEL_AND_VERSION) $(or $(WORKERS),$(error give WORKERS=, as in WORKERS=2))
 
 set-default: $(INSTALLED) ## make VERSION= the one that /predictions/MODEL answers with
-	@$(MARINA) set-default $(MODEL) $(VERSION)
+	@$(MARINA) set-default $(MODEL_AND_VERSION)
 
 retire: $(INSTALLED) ## drain MODEL= VERSION= and take it out of service; its archive stays
-	@$(MARINA) retire $(MODEL) $(VERSION)
+	@$(MARINA) retire $(MODEL_AND_VERSION)
 
-predict: $(INSTALLED) ## send FILE= to MODEL=, and print the prediction
-	@$(MARINA) predict $(MODEL) $(FILE)
+predict: $(INSTALLED) ## send FILE= to MODEL= [VERSION=2.0], and print the prediction
+	@$(MARINA) predict $(MODEL) $(FILE) $(GIVEN:%=--version %)
 
-explain: $(INSTALLED) ## send FILE= to MODEL=, and print the explanation
-	@$(MARINA) explain $(MODEL) $(FILE)
+explain: $(INSTALLED) ## send FILE= to MODEL= [VERSION=2.0], and print the explanation
+	@$(MARINA) explain $(MODEL) $(FILE) $(GIVEN:%=--version %)
 
 load-test: $(INSTALLED) ## locust without its page: USERS=20 RATE=5 TIME=30s MODEL=; report in var/reports/
 	@$(MARINA) load-test $(NAMES) $(if $(USERS),--users $(USERS)) $(if $(RATE),--rate $(RATE)) $(if $(TIME),--time $(TIME))

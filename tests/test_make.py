@@ -162,6 +162,11 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
             "lenet --version 1.0 --jobs 2 --floor accuracy=0.9 --floor f1=0.8 --accept",
         ),
         (["serve"], "marina serve $"),
+        (["predict", "MODEL=lenet", "FILE=x.png"], "marina predict lenet x.png $"),
+        (["predict", "MODEL=lenet", "FILE=x.png", "VERSION=2.0"], "marina predict lenet x.png --version 2.0 $"),
+        (["explain", "MODEL=lenet", "FILE=x.png", "VERSION=2.0"], "marina explain lenet x.png --version 2.0 $"),
+        (["set-default", "MODEL=lenet", "VERSION=1.0"], "marina set-default lenet 1.0 $"),
+        (["scale", "MODEL=lenet", "VERSION=1.0", "WORKERS=2"], "marina scale lenet 1.0 2 $"),
         (["serve", "MODELS=all"], "marina serve all"),
         (["serve", "MODEL=lenet"], "marina serve lenet"),
         (
@@ -174,6 +179,20 @@ def test_a_target_is_one_line_that_calls_marina(arguments, command):
     lines = make("--dry-run", *arguments).stdout.splitlines()
     assert len(lines) == 1
     assert re.sub(" +", " ", command) in re.sub(" +", " ", f"{lines[0]} $")
+
+
+@pytest.mark.parametrize("verb", ["set-default", "retire", "scale", "register"])
+@pytest.mark.parametrize("given", [["MODEL=lenet"], ["VERSION=2.0"], []])
+def test_nothing_that_is_served_changes_by_a_version_that_nobody_gave(verb, given, monkeypatch):
+    monkeypatch.setenv("VERSION", "7.0")  # as continuous integration sets it
+    refused = make("--dry-run", verb, "WORKERS=2", *given)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
+    assert f"give MODEL= and VERSION=, as in `make {verb} MODEL=resnet18 VERSION=2.0`" in line
+
+
+def test_scaling_needs_a_number_of_workers():
+    assert "give WORKERS=, as in WORKERS=2" in make("--dry-run", "scale", "MODEL=lenet", "VERSION=1.0").stderr
 
 
 def test_an_unknown_model_is_refused_with_the_models_that_exist():

@@ -3,8 +3,10 @@
 import mimetypes
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+import typer
 from rich.console import Console
 
 from marina.cli.bundle_client import console
@@ -12,15 +14,17 @@ from marina.errors import MarinaError
 from marina.serving.torchserve.client import Keys
 from marina.settings import Settings
 
+Version = Annotated[str | None, typer.Option(help="of the model", show_default="the model's default version")]
 
-def _post(verb: str, model: str, file: Path) -> None:
+
+def _post(verb: str, model: str, file: Path, version: str | None) -> None:
     settings = Settings()
     if not file.is_file():
         raise MarinaError(f"no such file: {file}")
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     try:
         response = httpx.post(
-            f"{settings.url}/{verb}/{model}",
+            "/".join((settings.url, verb, model, *([version] if version else []))),
             content=file.read_bytes(),
             headers={"Content-Type": kind},
             timeout=300,
@@ -37,14 +41,14 @@ def _post(verb: str, model: str, file: Path) -> None:
         raise MarinaError(f"{response.status_code} {response.reason_phrase}")
 
 
-def predict(model: str, file: Path) -> None:
-    """Send a file to /predictions/MODEL, and print the prediction."""
-    _post("predictions", model, file)
+def predict(model: str, file: Path, version: Version = None) -> None:
+    """Send a file to /predictions/MODEL, or to /predictions/MODEL/VERSION, and print the prediction."""
+    _post("predictions", model, file, version)
 
 
-def explain(model: str, file: Path) -> None:
-    """Send a file to /explanations/MODEL, and print the explanation."""
-    _post("explanations", model, file)
+def explain(model: str, file: Path, version: Version = None) -> None:
+    """Send a file to /explanations/MODEL, or to /explanations/MODEL/VERSION, and print the explanation."""
+    _post("explanations", model, file, version)
 
 
 def token() -> None:

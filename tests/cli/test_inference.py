@@ -11,8 +11,8 @@ from marina.cli import inference
 from marina.errors import MarinaError
 
 
-def post(network, verb: str, file) -> httpx.Request:
-    getattr(inference, verb)("cat", file)
+def post(network, verb: str, file, **options) -> httpx.Request:
+    getattr(inference, verb)("cat", file, **options)
     return network.requests[-1]
 
 
@@ -26,6 +26,8 @@ def test_a_file_is_sent_and_the_answer_printed(settings, network, tmp_path, caps
     assert request.extensions["timeout"]["read"] == 300
     assert json.loads(capsys.readouterr().out) == {"a": "\u597d"}
     assert str(post(network, "explain", file).url) == f"{settings.url}/explanations/cat"
+    for verb, path in (("predict", "predictions"), ("explain", "explanations")):
+        assert str(post(network, verb, file, version="2.0").url) == f"{settings.url}/{path}/cat/2.0"
     other = tmp_path / "x"
     other.touch()
     assert post(network, "predict", other).headers["content-type"] == "application/octet-stream"
