@@ -3,6 +3,7 @@
 # ── what to do it with ──────────────────────────────────────────────────────────────────────────────────────────────
 MODELS  ?= starter#  starter, all, or names: MODELS="lenet resnet18"
 VERSION ?= 1.0#      of the model to train, archive, export; what changes a running bundle has no default
+PORT    ?=#          of make serve, 8000 if not given; all other ports move by as much
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
 REPLACE ?=#          1 trains again and replaces weights that were made differently
@@ -82,8 +83,8 @@ export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared wi
 	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-serve: $(INSTALLED) ## serve what was served before the stop, or MODELS= only (CERT= KEY= for HTTPS); returns when all are ready
-	@$(MARINA) serve $(NAMED) $(if $(CERT),--cert $(CERT) --key $(KEY))
+serve: $(INSTALLED) ## serve what was served before the stop, or MODELS= only (PORT=8800; CERT= KEY= for HTTPS); returns when all are ready
+	@$(MARINA) serve $(NAMED) $(if $(PORT),--port $(PORT)) $(if $(CERT),--cert $(CERT) --key $(KEY))
 
 stop: $(INSTALLED) ## stop the bundle
 	@$(MARINA) stop

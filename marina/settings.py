@@ -1,15 +1,23 @@
-"""Settings of one running bundle: ports, folders and limits. MARINA_<FIELD> sets any field."""
+"""Settings of one running bundle: ports, folders and limits. MARINA_<FIELD> sets any field.
+
+Arguments come before environment variables, these before the record of the running instance, and that before defaults.
+"""
 
 import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from marina import instance
+from marina.errors import MarinaError
 
 # The folder that holds the packages marina, handlers and models: a checkout, or site-packages.
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +34,24 @@ def editable(name: str) -> Path:
 LOOPBACK = "127.0.0.1"
 # sockaddr_un holds 108 bytes; the names in the folder (".ts.sock.12345", "supervisor.sock.<pid>") take at most 30.
 MAX_SOCKET_FOLDER_BYTES = 78
+MAX_PORT = 65535
+
+
+class RunningInstance(PydanticBaseSettingsSource):
+    """Settings of the instance that runs in the same `var`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Return nothing: `__call__` reads all fields at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the recorded settings; empty while nothing runs."""
+        var = Path(self.current_state.get("var") or self.settings_cls.model_fields["var"].default)
+        found = instance.recorded(var.absolute() / "run")
+        fields = self.settings_cls.model_fields.keys() - {"var"}
+        if not all(Path(found.get(name) or "/").exists() for name in ("cert", "key")):
+            fields -= {"cert", "key"}  # a certificate that was moved away must not keep `stop` from working
+        return {name: value for name, value in found.items() if name in fields}
 
 
 class Settings(BaseSettings):
@@ -69,6 +95,18 @@ class Settings(BaseSettings):
     fork: bool = True
     poll_seconds: float = 0.5
     start_timeout: float = 900.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the first of which wins."""
+        return init_settings, env_settings, RunningInstance(settings_cls)
 
     @model_validator(mode="after")
     def _absolute(self) -> Self:
@@ -159,6 +197,27 @@ class Settings(BaseSettings):
     def ports(self) -> dict[str, int]:
         """Every port of the bundle by its field name."""
         return {name: value for name, value in self.model_dump().items() if name == "port" or name.endswith("_port")}
+
+    @classmethod
+    def moved_ports(cls, port: int, environ: Mapping[str, str]) -> dict[str, int]:
+        """Return every port at the same distance from its default as `port`; those that variables set are left out.
+
+        Raises MarinaError for a port outside 1 to 65535.
+
+        >>> Settings.moved_ports(8800, {"MARINA_CONTROL_PORT": "9000"})["envoy_admin_port"]
+        10701
+        """
+        names = [name for name in cls.model_fields if name == "port" or name.endswith("_port")]
+        offset = port - cls.model_fields["port"].default
+        moved = {name: cls.model_fields[name].default + offset for name in names}
+        kept = {name for name in names if name != "port" and environ.get(f"MARINA_{name.upper()}")}
+        for name in [name for name in names if name not in kept]:
+            if not 0 < moved[name] <= MAX_PORT:
+                raise MarinaError(
+                    f"PORT={port} moves {name} to {moved[name]}, beyond 1 to {MAX_PORT}: choose another, or set "
+                    f"MARINA_{name.upper()}=<port>"
+                )
+        return {name: moved[name] for name in names if name not in kept}
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process these settings."""

@@ -162,6 +162,7 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
             "lenet --version 1.0 --jobs 2 --floor accuracy=0.9 --floor f1=0.8 --accept",
         ),
         (["serve"], "marina serve $"),
+        (["serve", "PORT=8800"], "marina serve --port 8800 $"),
         (["predict", "MODEL=lenet", "FILE=x.png"], "marina predict lenet x.png $"),
         (["predict", "MODEL=lenet", "FILE=x.png", "VERSION=2.0"], "marina predict lenet x.png --version 2.0 $"),
         (["explain", "MODEL=lenet", "FILE=x.png", "VERSION=2.0"], "marina explain lenet x.png --version 2.0 $"),
@@ -207,5 +208,5 @@ def test_help_explains_every_verb():
     assert shown == re.sub(r"\x1b\[\d*m", "", make("help").stdout)
     for verb in VERBS:
         assert re.search(rf"^  {verb} +\S.* \w+", shown, re.MULTILINE), verb
-    for variable in ("MODELS", "VERSION", "DATA", "PRESET", "REPLACE", "FLOOR", "ACCEPT"):
+    for variable in ("MODELS", "VERSION", "DATA", "PRESET", "REPLACE", "FLOOR", "ACCEPT", "PORT"):
         assert re.search(rf"^  {variable}=", shown, re.MULTILINE), variable

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from marina import instance
+from marina.errors import MarinaError
 from marina.settings import MAX_SOCKET_FOLDER_BYTES, ROOT, Settings
 from tests.serving import conftest as serving
 
@@ -127,3 +129,70 @@ def test_children_get_the_same_settings(tmp_path, monkeypatch):
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == settings
+
+
+def test_one_port_moves_all_by_the_same_offset():
+    moved = Settings.moved_ports(8800, {})
+    assert moved == {name: port + 800 for name, port in Settings().ports.items()}
+    assert moved["envoy_admin_port"] == 10701
+
+
+def test_a_port_that_a_variable_sets_is_not_moved(monkeypatch):
+    monkeypatch.setenv("MARINA_CONTROL_PORT", "5000")
+    monkeypatch.setenv("MARINA_PORT", "5001")
+    made = Settings(**Settings.moved_ports(8800, os.environ))
+    assert (made.port, made.control_port, made.inference_port) == (8800, 5000, 8880)
+
+
+@pytest.mark.parametrize(
+    ("port", "named"), [(65000, "envoy_admin_port to 66901"), (800, "grpc_inference_port to -130"), (0, "port to 0")]
+)
+def test_a_port_that_does_not_exist_is_named(port, named):
+    with pytest.raises(MarinaError, match=f"moves .*{named}, beyond 1 to 65535"):
+        Settings.moved_ports(
+            port, {"MARINA_ENVOY_ADMIN_PORT": "9901", "MARINA_INNER_PORT": "9902"} if port == 800 else {}
+        )
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch) -> Settings:
+    """Settings of an instance that seems to run; its `var` is the only thing that later commands know."""
+    (tmp_path / "c").touch()
+    given = {"port": 8800, "nodes": "a:1", "database": "postgresql://user:secret@host/x", "fork": False}
+    made = Settings(var=tmp_path / "var", store=tmp_path / "s", cert=tmp_path / "c", key=tmp_path / "c", **given)
+    made.make_folders()
+    instance.record(made.run, made.model_dump(mode="json", exclude={"var"}))
+    monkeypatch.setattr(instance, "process", lambda run: run == made.run or None)
+    monkeypatch.setenv("MARINA_VAR", str(made.var))
+    return made
+
+
+def test_later_commands_find_the_running_instance(recorded):
+    assert Settings() == recorded
+    assert Settings(var=recorded.var.parent / "another").port == 8000
+    assert stat.S_IMODE(instance.record_file(recorded.run).stat().st_mode) == 0o600
+
+
+def test_variables_and_arguments_come_before_the_running_instance(recorded, monkeypatch):
+    monkeypatch.setenv("MARINA_PORT", "8900")
+    assert (Settings().port, Settings(port=9000).port, Settings().nodes) == (8900, 9000, "a:1")
+
+
+def test_a_stopped_instance_is_not_inherited(recorded, monkeypatch):
+    monkeypatch.setattr(instance, "process", lambda run: None)
+    assert Settings().port == 8000
+    monkeypatch.setattr(instance, "process", lambda run: True)
+    instance.forget(recorded.run)
+    instance.forget(recorded.run)
+    assert Settings().port == 8000
+
+
+def test_a_certificate_that_was_moved_away_keeps_no_command_from_working(recorded):
+    recorded.cert.unlink()
+    assert Settings().url == "http://127.0.0.1:8800"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"unknown": 1}'])
+def test_a_damaged_record_is_ignored(recorded, content):
+    instance.record_file(recorded.run).write_text(content)
+    assert Settings().port == 8000

@@ -46,5 +46,7 @@ def load_test(
     flags = {"--users": users, "--spawn-rate": rate, "--run-time": time, "--html": f"{report}.html", "--csv": report}
     command = [str(locust), "--headless", "--only-summary", "--locustfile", str(locustfile)]
     command += [str(word) for pair in flags.items() for word in pair]
-    environment = {**os.environ, "MODELS": " ".join(chosen)}
+    # Some shells export HOST, the name of the machine: only a URL is an entry that the user chose.
+    host = os.environ.get("HOST", "")
+    environment = {**os.environ, "MODELS": " ".join(chosen), "HOST": host if "://" in host else settings.url}
     raise typer.Exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)

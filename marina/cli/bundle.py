@@ -39,6 +39,9 @@ def serve(
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="PEM file: HTTPS on the public port")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="public port; the others move by as much", show_default="8000")
+    ] = None,
 ) -> None:
     """Serve models; return when each version is READY and has responded to a canary request.
 
@@ -50,7 +53,9 @@ def serve(
     Example: marina serve path/to/model.mar
     """
     since = time.monotonic()
-    settings = Settings.model_validate({name: path for name, path in (("cert", cert), ("key", key)) if path})
+    given: dict[str, Path | int | None] = {"cert": cert, "key": key}
+    given |= {} if port is None else Settings.moved_ports(port, os.environ)
+    settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
     checks.before_start(settings)
     settings.make_folders()
     desired = _restore(settings, _named(models, settings))

@@ -29,7 +29,12 @@ def before_start(settings: Settings) -> None:
 
 def free_ports(settings: Settings) -> None:
     """Raise MarinaError naming the first port that is in use, and the variable that sets another."""
+    names: dict[int, str] = {}
     for name, port in settings.ports.items():
+        variable = f"MARINA_{name.upper()}"
+        if other := names.get(port):
+            raise MarinaError(f"port {port} is given twice, by {other} and {variable}: set one of them to another port")
+        names[port] = variable
         host = settings.host if name == "port" else LOOPBACK
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,10 +42,10 @@ def free_ports(settings: Settings) -> None:
                 probe.bind((host, port))
             except OSError as exc:
                 if exc.errno != errno.EADDRINUSE:
-                    raise MarinaError(f"can't listen on {host}:{port}: {exc.strerror}") from exc
-                variable = f"MARINA_{name.upper()}"
+                    raise MarinaError(f"can't listen on {host}:{port} ({variable}): {exc.strerror}") from exc
                 raise MarinaError(
-                    f"port {port} is in use{owner(port)}: end that, or set another with {variable}=<port>"
+                    f"port {port} is in use{owner(port)}: end that, set another with {variable}=<port>, or move all "
+                    "ports with `make serve PORT=8800`"
                 ) from exc
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from marina import instance
 from marina.errors import MarinaError
 from marina.files import last_lines
 from marina.serving.launch import kill_workers
@@ -29,12 +30,12 @@ def socket(settings: Settings) -> Path:
 
 def pid_file(settings: Settings) -> Path:
     """Return the file with supervisord's pid."""
-    return settings.run / "supervisord.pid"
+    return instance.pid_file(settings.run)
 
 
 def configuration(settings: Settings) -> Path:
     """Return supervisord's configuration file."""
-    return settings.run / "supervisord.conf"
+    return instance.configuration(settings.run)
 
 
 def render(settings: Settings) -> None:
@@ -78,17 +79,13 @@ def render(settings: Settings) -> None:
 
 def process(settings: Settings) -> psutil.Process | None:
     """Return the running supervisord of this instance, None if there is none."""
-    try:
-        found = psutil.Process(int(pid_file(settings).read_text()))
-        ours = str(configuration(settings)) in found.cmdline()
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-        return None
-    return found if ours else None
+    return instance.process(settings.run)
 
 
 def start(settings: Settings) -> None:
-    """Start supervisord as a daemon; raises MarinaError if it does not come up within seconds."""
+    """Start supervisord as a daemon, and record the settings; raises MarinaError if it does not come up in seconds."""
     render(settings)
+    instance.record(settings.run, settings.model_dump(mode="json", exclude={"var"}))
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration(settings))]
     environment = {**os.environ, **settings.environment()}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -122,4 +119,5 @@ def stop(settings: Settings) -> bool:
     for each in left:
         each.kill()
     psutil.wait_procs(left, timeout=STOP_SECONDS)
+    instance.forget(settings.run)
     return kill_workers(settings) or supervisor is not None

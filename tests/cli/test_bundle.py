@@ -156,3 +156,13 @@ def test_logs_are_followed(settings, monkeypatch):
     bundle.logs()
     files = [str(settings.logs / name) for name in ("a.log", "b.out", "c.err")]
     assert became == [("tail", ["tail", "-n", "20", "-F", *files])]
+
+
+def test_one_port_moves_the_whole_bundle(settings, steps, monkeypatch):
+    write_mar(settings, "cat")
+    for name in settings.ports:
+        monkeypatch.delenv(f"MARINA_{name.upper()}")
+    monkeypatch.setenv("MARINA_METRICS_PORT", "5000")
+    bundle.serve(None, port=8800)
+    used = steps.calls[-1][1]
+    assert (used.port, used.control_port, used.inner_port, used.metrics_port) == (8800, 8890, 10702, 5000)

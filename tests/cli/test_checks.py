@@ -30,13 +30,19 @@ def test_a_port_that_is_taken_is_named_with_who_took_it(ports):
         checks.free_ports(ports)
     by = f" by {psutil.Process().name()} (process {os.getpid()})"
     assert str(taken.value) == (
-        f"port {ports.metrics_port} is in use{by}: end that, or set another with MARINA_METRICS_PORT=<port>"
+        f"port {ports.metrics_port} is in use{by}: end that, set another with MARINA_METRICS_PORT=<port>, "
+        "or move all ports with `make serve PORT=8800`"
     )
     assert checks.owner(ports.metrics_port) == ""
 
 
+def test_one_port_for_two_services_is_refused(ports):
+    with pytest.raises(MarinaError, match=rf"^port {ports.port} is given twice, by MARINA_PORT and MARINA_INNER_PORT"):
+        checks.free_ports(ports.model_copy(update={"inner_port": ports.port}))
+
+
 def test_an_address_that_is_not_ours_is_refused(ports):
-    with pytest.raises(MarinaError, match=r"^can't listen on 192\.0\.2\.1:\d+: "):
+    with pytest.raises(MarinaError, match=r"^can't listen on 192\.0\.2\.1:\d+ \(MARINA_PORT\): "):
         checks.free_ports(ports.model_copy(update={"host": "192.0.2.1"}))
     assert errno.EADDRINUSE != errno.EADDRNOTAVAIL
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from marina.settings import Settings
+from marina import instance
+from marina.settings import HOME, Settings
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -17,6 +18,8 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("MARINA_"):
             monkeypatch.delenv(name)
+    real = instance.process
+    monkeypatch.setattr(instance, "process", lambda run: None if run == HOME / "var" / "run" else real(run))
 
 
 @pytest.fixture
