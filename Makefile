@@ -34,7 +34,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data train archive sign verify serve stop status logs register scale set-default retire \
+.PHONY: help install data train archive sign verify serve stop status logs register scale set-default rollback defaults retire \
         predict explain token load-test export gpu-check test test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
@@ -107,8 +107,14 @@ register: $(INSTALLED) ## add MODEL= VERSION= to the running bundle
 scale: $(INSTALLED) ## MODEL= VERSION= WORKERS=
 	@$(MARINA) scale $(MODEL_AND_VERSION) $(or $(WORKERS),$(error give WORKERS=, as in WORKERS=2))
 
-set-default: $(INSTALLED) ## make VERSION= the one that /predictions/MODEL answers with
-	@$(MARINA) set-default $(MODEL_AND_VERSION)
+set-default: $(INSTALLED) ## make VERSION= the one that /predictions/MODEL answers with [WHY=]
+	@$(MARINA) set-default $(MODEL_AND_VERSION) $(REASON)
+
+rollback: $(INSTALLED) ## restore the previous default of MODEL= [WHY=]
+	@$(MARINA) rollback $(or $(MODEL),$(error give MODEL=, as in `make $@ MODEL=resnet18`)) $(REASON)
+
+defaults: $(INSTALLED) ## each change of the default of MODEL=: version, time, user, reason
+	@$(MARINA) defaults $(or $(MODEL),$(error give MODEL=, as in `make $@ MODEL=resnet18`))
 
 retire: $(INSTALLED) ## drain MODEL= VERSION= and take it out of service; its archive stays
 	@$(MARINA) retire $(MODEL_AND_VERSION)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
-from marina.cli import benchmark, bundle, checks, experiments, inference, packaging, training, versions
+from marina.cli import benchmark, bundle, checks, default_version, experiments, inference, packaging, training, versions
 from marina.cli.jobs import INTERRUPTED
 from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
@@ -26,7 +26,14 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         packaging.export,
     ],
     "Serve": [bundle.serve, bundle.stop, bundle.status, bundle.logs, inference.token, checks.gpu_check],
-    "Versions": [versions.register, versions.scale, versions.set_default, versions.retire],
+    "Versions": [
+        versions.register,
+        versions.scale,
+        versions.retire,
+        default_version.set_default,
+        default_version.rollback,
+        default_version.defaults,
+    ],
     "Send requests": [inference.predict, inference.explain, benchmark.load_test],
     "Measure": [benchmark.bench, packaging.zoo],
 }

@@ -1,4 +1,4 @@
-"""The commands `marina register`, `scale`, `set-default` and `retire`, which change one version of a running bundle.
+"""The commands `marina register`, `scale` and `retire`, which change one version of a running bundle.
 
 Each writes the desired state, which the reconciler in the control process applies, and waits until it is applied.
 """
@@ -22,7 +22,7 @@ def _version(status: BundleStatus, name: str, version: str) -> VersionStatus | N
     return model.versions.get(version) if model else None
 
 
-def _served(status: BundleStatus, name: str, version: str, workers: int | None = None) -> bool:
+def served(status: BundleStatus, name: str, version: str, workers: int | None = None) -> bool:
     """Return whether a version is ready, and has this number of ready workers if it is given; 0: whether it is stopped.
 
     Raises MarinaError with the reason if the version can't become ready.
@@ -52,7 +52,7 @@ def register(model: str, version: Annotated[str | None, typer.Argument(help="def
             raise MarinaError(f"{model} {archive.version} is served already; to load it again, retire it first")
         desired.add(archive, archive.workers)
     bundle_client.wait_until(
-        settings, f"registering {model} {archive.version}", lambda now: _served(now, model, archive.version)
+        settings, f"registering {model} {archive.version}", lambda now: served(now, model, archive.version)
     )
     bundle_client.console.print(
         f"{model} {archive.version} is served at {settings.url}/predictions/{model}/{archive.version}"
@@ -65,25 +65,8 @@ def scale(model: str, version: str, workers: int) -> None:
     bundle_client.require_running(settings)
     with desired_state.change(settings) as desired:
         desired.scale(model, version, workers)
-    bundle_client.wait_until(settings, f"scaling {model} {version}", lambda now: _served(now, model, version, workers))
+    bundle_client.wait_until(settings, f"scaling {model} {version}", lambda now: served(now, model, version, workers))
     bundle_client.console.print(f"{model} {version} has {workers} workers")
-
-
-def set_default(model: str, version: str) -> None:
-    """Route /predictions/MODEL to this version."""
-    settings = Settings()
-    bundle_client.require_running(settings)
-    current = bundle_client.status(settings)
-    if current is None or not _served(current, model, version):
-        raise MarinaError(f"{model} {version} is not ready, so it can't become the default; see `make status`")
-    with desired_state.change(settings) as desired:
-        desired.set_default(model, version)
-    bundle_client.wait_until(
-        settings,
-        f"making {version} the default of {model}",
-        lambda now: now.models[model].default == version and now.models[model].ready,
-    )
-    bundle_client.console.print(f"{settings.url}/predictions/{model} is served by version {version}")
 
 
 def retire(model: str, version: str) -> None:

@@ -1,8 +1,8 @@
-"""The commands register, scale, set-default and retire."""
+"""The commands register, scale and retire."""
 
 import pytest
 
-from marina.cli import bundle, bundle_client, versions
+from marina.cli import bundle, bundle_client, default_version, versions
 from marina.errors import MarinaError
 from marina.serving import supervisor
 from marina.serving.reconciler import desired_state
@@ -25,16 +25,16 @@ from tests.serving.archive_files import write_mar
     ],
 )
 def test_a_version_is_served_with_the_requested_number_of_workers(found, workers, served):
-    assert versions._served(status_of({"1.0": found}), "cat", "1.0", workers) is served
+    assert versions.served(status_of({"1.0": found}), "cat", "1.0", workers) is served
 
 
 def test_a_version_that_will_never_be_served_is_an_error():
     status = status_of({"1.0": version("failed", reason="why")})
-    assert not versions._served(status, "cat", "2.0")
-    assert not versions._served(status, "dog", "1.0")
+    assert not versions.served(status, "cat", "2.0")
+    assert not versions.served(status, "dog", "1.0")
     for state in ("failed", "refused"):
         with pytest.raises(MarinaError, match=r"^cat 1\.0: why$"):
-            versions._served(status_of({"1.0": version(state, reason="why")}), "cat", "1.0")
+            versions.served(status_of({"1.0": version(state, reason="why")}), "cat", "1.0")
 
 
 def test_registering_writes_the_desired_state_and_waits(settings, served, printed):
@@ -64,25 +64,6 @@ def test_scaling_writes_the_desired_state_and_waits(settings, served, printed):
     assert printed.getvalue() == "cat 2.0 has 3 workers\n"
 
 
-def test_the_default_is_changed_only_to_what_is_ready(settings, served, printed):
-    served.found = [status_of({"2.0": version("loading")})]
-    for found in (served.found, [None]):
-        served.found = found
-        with pytest.raises(MarinaError) as refused:
-            versions.set_default("cat", "2.0")
-        assert str(refused.value) == "cat 2.0 is not ready, so it can't become the default; see `make status`"
-    ready = {"1.0": version(), "2.0": version()}
-    not_all = {"1.0": version("loading"), "2.0": version()}
-    served.found, served.polls = (
-        [status_of(ready), status_of(ready), status_of(not_all, "2.0"), status_of(ready, "2.0")],
-        0,
-    )
-    versions.set_default("cat", "2.0")
-    assert desired_state.load(settings).models["cat"].default == "2.0"
-    assert served.polls == 4
-    assert printed.getvalue() == f"{settings.url}/predictions/cat is served by version 2.0\n"
-
-
 def test_retiring_waits_until_the_version_is_gone(settings, served, printed, monkeypatch):
     queried = []
     monkeypatch.setattr(bundle_client, "experiments_with", lambda *of: queried.append(of) or [])
@@ -100,7 +81,7 @@ def test_retiring_waits_until_the_version_is_gone(settings, served, printed, mon
 
 @pytest.mark.parametrize(
     "change", [lambda: versions.register("cat"), lambda: versions.scale("cat", "1.0", 1),
-               lambda: versions.set_default("cat", "1.0"), lambda: versions.retire("cat", "1.0"), bundle.status]
+               lambda: default_version.set_default("cat", "1.0"), lambda: versions.retire("cat", "1.0"), bundle.status]
 )  # fmt: skip
 def test_changes_need_a_running_bundle(settings, change, monkeypatch):
     monkeypatch.setattr(supervisor, "process", lambda of: None if of == settings else True)

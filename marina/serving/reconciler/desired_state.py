@@ -11,9 +11,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from marina.errors import MarinaError
+from marina.errors import MarinaError, NothingToRollBackError
 from marina.files import write_atomic
 from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
+from marina.serving.reconciler import default_history
+from marina.serving.reconciler.default_history import DefaultChange
 from marina.serving.reconciler.model_store import Archive, version_key
 from marina.settings import Settings
 
@@ -39,12 +41,14 @@ class DesiredState(BaseModel):
     """Specs of all models by name.
 
     `models` are served. `paused` are not, because `marina serve NAMES` named others; their specs are kept. `retired`
-    are the versions of each model that must not be served again unless the user names them.
+    are the versions of each model that must not be served again unless the user names them. `defaults` is the history
+    of each model's default, the latest change last.
     """
 
     models: dict[str, ModelSpec] = {}
     paused: dict[str, ModelSpec] = {}
     retired: dict[str, list[str]] = {}
+    defaults: dict[str, list[DefaultChange]] = {}
 
     def at(self, name: str, version: str) -> VersionSpec:
         """Return the spec of a version; raises MarinaError if it is not being served."""
@@ -69,6 +73,7 @@ class DesiredState(BaseModel):
     def begin(self, name: str, default: str) -> None:
         """Begin to serve a model, of which the default version is to be added next."""
         self.models[name] = ModelSpec(default=default, versions={})
+        self.defaults[name] = default_history.append(self.defaults.get(name, []), "first", default, "")
 
     def resume(self, name: str) -> None:
         """Serve a paused model again, as it was; nothing happens if it is not paused."""
@@ -85,10 +90,34 @@ class DesiredState(BaseModel):
             raise MarinaError("the number of workers can't be negative")
         self.at(name, version).workers = workers
 
-    def set_default(self, name: str, version: str) -> None:
+    def set_default(self, name: str, version: str, why: str = "") -> None:
         """Make a version the default; raises MarinaError if it is not being served."""
         self.at(name, version)
-        self.models[name].default = version
+        model = self.models[name]
+        # A state of an earlier Marina has no history: a rollback needs the default that it had.
+        changes = self.defaults.get(name) or default_history.append([], "first", model.default, "")
+        if version != model.default:
+            changes = default_history.append(changes, "set-default", version, why)
+        self.defaults[name], model.default = changes, version
+
+    def previous_default(self, name: str) -> DefaultChange:
+        """Return the change that `roll_back_default` restores; raises MarinaError if its version is not served."""
+        change = default_history.previous(self.defaults.get(name, []))
+        if change is None:
+            raise NothingToRollBackError(f"{name}: there is no earlier default to go back to")
+        try:
+            self.at(name, change.version)
+        except MarinaError as exc:
+            raise MarinaError(f"the previous default can't be restored: {exc}") from exc
+        return change
+
+    def roll_back_default(self, name: str, why: str = "") -> None:
+        """Restore the previous default; raises MarinaError as `previous_default`."""
+        change = self.previous_default(name)
+        self.models[name].default = change.version
+        self.defaults[name] = default_history.append(
+            self.defaults[name], "rollback", change.version, why, restored=change.id
+        )
 
     def retire(self, name: str, version: str) -> None:
         """Mark a version as retiring; raises MarinaError for the default while the model has other versions."""
