@@ -12,7 +12,7 @@ pytestmark = pytest.mark.serve
 
 
 def from_elsewhere(bundle: Bundle, *command: str) -> str:
-    """Run a command that knows no port: it reads those of the running bundle."""
+    """Run a command without ports in its environment: it reads those of the running bundle."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MARINA_")}
     environment |= {"MARINA_VAR": str(bundle.settings.var), "COLUMNS": "200"}
     command = (sys.executable, "-m", "marina", *map(str, command))
