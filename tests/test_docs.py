@@ -66,8 +66,7 @@ def test_every_decision_has_its_three_parts_and_a_line_in_the_list():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "index.md").read_text(encoding="utf-8")
     records = sorted(folder.glob("0*.md"))
-    numbers = [int(file.name[:4]) for file in records]
-    assert len(set(numbers)) == len(numbers), "two records with one number"
+    assert [int(file.name[:4]) for file in records] == list(range(len(records)))
     for file in records:
         headings = re.findall(r"^## (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
         assert headings == ["Context", "Decision", "Consequences"], file.name
