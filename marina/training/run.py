@@ -96,7 +96,10 @@ def fit(
     if is_first_process() and (moved := artifacts.begin(scratch, mark)):
         console.print(f"{title}: a stopped run of other data or another recipe is kept in {moved}; its command resumes")
     kind = tasks.find(card.task)
-    dataset = found.load(card.task) if preset == "full" else quick_subset(found.load(card.task), kind.QUICK)
+    whole = found.load(card.task)
+    if is_first_process():
+        console.print(f"  {found.summary(whole)}", markup=False)
+    dataset = whole if preset == "full" else quick_subset(whole, kind.QUICK)
     more = dict[str, Any]()
     try:
         if labels == 1:
@@ -133,8 +136,12 @@ def card_facts(card: Card, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_facts(found: DatasetSource, data: Dataset) -> dict[str, Any]:
-    """Return the identity of the data for card.json; `path` is a member for a user's own, `note` if there is one."""
+    """Return the identity of the data for card.json.
+
+    `path` is a member for a user's own; `unused` (files, by their kind) and `note` are members if there are any.
+    """
     facts = {"name": found.short_name, "sha256": found.sha256, "kind": found.kind, "sizes": data.sizes}
+    facts |= {"splits": dict(data.splits)} | ({"unused": dict(data.unused)} if data.unused else {})
     facts |= {"path": str(found.own_path)} if found.own_path else {}
     return facts | ({"note": data.note} if data.note else {})
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from marina.training.data import formats
-from marina.training.data.dataset import Dataset, Format, Split
+from marina.training.data.dataset import GIVEN, HELD_OUT, Dataset, Format, Split
 from marina.training.data.provenance import DATA_FOLDER, Kind, checksum, ensure_stand_in, kind_of
 from marina.training.data.standins import stand_ins
 
 __all__ = ["Dataset", "DatasetSource", "Split", "UnknownDataError", "find", "known_formats", "stand_ins"]
 
+SHOWN_LABELS = 10  # in the summary of a data set
 FALLBACK = "image_folder"  # it accepts any folders of images
 
 
@@ -47,6 +48,19 @@ class DatasetSource:
         """Read the whole data set as `task` needs it; the splits are the same on every call."""
         return self.format.load(self.path, task)
 
+    def summary(self, data: Dataset) -> str:
+        """Return in one line what was found: format, classes, sizes, the origin of the splits, and unused files.
+
+        Such as "mine: image_folder, 2 classes (cat, dog), 21 + 3 + 6 examples (train, validation, test): test and
+        validation held out".
+        """
+        inner = "" if self.path.name == Path(self.name).name else f" in {self.path.name}/"
+        sizes = " + ".join(map(str, data.sizes.values()))
+        return (
+            f"{self.short_name}: {self.format.name}{inner}{_contents(data)}, {sizes} examples "
+            f"({', '.join(data.sizes)}): {_origins(data)}{_unused(data)}"
+        )
+
 
 def known_formats() -> list[Format]:
     """Return every format, in the order of the names; ImageFolder last, because it accepts any folders of images."""
@@ -73,6 +87,29 @@ def find(name: str) -> DatasetSource:
                 return DatasetSource(name, folder, one, digest, kind_of(path, digest))
     descriptions = "\n".join(f"  {one.description}" for one in known_formats())
     raise UnknownDataError(f"the files in {path} are of none of the known formats:\n{descriptions}")
+
+
+def _contents(data: Dataset) -> str:
+    if data.contents:
+        return f", {data.contents}"
+    if not data.labels:
+        return ""
+    shown = ", ".join((*data.labels[:SHOWN_LABELS], *["..."][: len(data.labels) - SHOWN_LABELS]))
+    return f", {len(data.labels)} class{'es' * (len(data.labels) > 1)} ({shown})"
+
+
+def _origins(data: Dataset) -> str:
+    """The origins of test and validation in words; train is what is left."""
+    words = {GIVEN: "as given", HELD_OUT: "held out from train" if data.splits["train"] == GIVEN else HELD_OUT}
+    names: dict[str, list[str]] = {}
+    for split in ("test", "validation"):
+        names.setdefault(data.splits[split], []).append(split)
+    return ", ".join(f"{' and '.join(splits)} {words.get(origin, origin)}" for origin, splits in names.items())
+
+
+def _unused(data: Dataset) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in data.unused.items())
+    return f"; {sum(data.unused.values())} files unused ({kinds})" if kinds else ""
 
 
 def _is_name(name: str) -> bool:

@@ -18,6 +18,11 @@ from handlers.codecs.image import png
 
 SEED = 0  # of every split that a format does not fix itself
 VALIDATION_SHARE = 0.1  # of the training examples
+GIVEN = "given"  # a split of the files themselves
+HELD_OUT = "held out"  # taken from train, or from the whole set
+VAL_FOR_TEST = "given as val"  # where test has no ground truth: val is for testing
+ALL_GIVEN = {"train": GIVEN, "validation": GIVEN, "test": GIVEN}
+UNDIVIDED = {"train": "rest", "validation": HELD_OUT, "test": HELD_OUT}  # files without splits
 Value = TypeVar("Value")
 
 
@@ -109,6 +114,8 @@ class Dataset:
     """Three splits with their metadata.
 
     `labels` are the names of the classes; `columns` those of a table, the target last; `note` is copied into the card.
+    `splits` is the origin of each split, such as "given" or "held out"; `unused` the number of files that are in none,
+    by their kind; `contents` describes what the format's name and the labels do not.
     """
 
     train: Split
@@ -117,6 +124,9 @@ class Dataset:
     labels: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     note: str = ""
+    splits: Mapping[str, str] = field(default_factory=lambda: dict(ALL_GIVEN))
+    unused: Mapping[str, int] = field(default_factory=dict)
+    contents: str = ""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -150,10 +160,21 @@ def hold_out(split: Split, share: float, stratified: bool = True) -> tuple[Split
 def with_validation(train: Split, test: Split, stratified: bool = True, **metadata: Any) -> Dataset:
     """Return the data set of two splits, with a tenth of train as the validation split.
 
-    `metadata` are the other members of Dataset: labels, columns, note. Raises ValueError if a class is too small.
+    `metadata` are the other members of Dataset: labels, columns, note, ... `splits` lists only the origins that differ.
+    Raises ValueError if a class is too small.
     """
     train, validation = hold_out(train, VALIDATION_SHARE, stratified)
+    metadata["splits"] = {**ALL_GIVEN, "validation": HELD_OUT, **metadata.get("splits", {})}
     return Dataset(train, validation, test, **metadata)
+
+
+def divided(everything: Split, test_share: float, stratified: bool = True, **metadata: Any) -> Dataset:
+    """Return the data set of examples without splits: `test_share` is for testing, a tenth of the rest for validation.
+
+    `metadata` as in `with_validation`. Raises ValueError if a class is too small.
+    """
+    train, test = hold_out(everything, test_share, stratified)
+    return with_validation(train, test, stratified, **metadata, splits=UNDIVIDED)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pycocotools.coco import COCO
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split, with_validation
+from marina.training.data.dataset import VAL_FOR_TEST, Dataset, FileContents, Format, Split, with_validation
 
 Annotation = Mapping[str, Any]
 
@@ -36,7 +36,8 @@ def read_coco(path: Path) -> Dataset:
     splits = {name: _split(file, opened[name], numbers) for name, file in files.items() if file is not None}
     if "test" in splits:
         return Dataset(splits["train"], splits["val"], splits["test"], labels=labels)
-    return with_validation(splits["train"], splits["val"], stratified=False, labels=labels)
+    train, test = splits["train"], splits["val"]
+    return with_validation(train, test, stratified=False, labels=labels, splits={"test": VAL_FOR_TEST})
 
 
 def _newest(path: Path, name: str) -> Path | None:

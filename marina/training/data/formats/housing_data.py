@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marina.training.data.dataset import Dataset, Format, Split, hold_out, with_validation
+from marina.training.data.dataset import Dataset, Format, Split, divided
 
 FILE = "housing.data"
 TEST_SHARE = 0.1
@@ -32,8 +32,7 @@ def read_housing_data(path: Path) -> Dataset:
         raise ValueError(f"{_file(path)} holds {numbers.size} numbers, which is not a multiple of {len(COLUMNS)}")
     rows = numbers.reshape(-1, len(COLUMNS))  # in StatLib, a house takes two lines
     everything = Split(rows[:, :-1].tolist(), rows[:, -1].tolist())
-    train, test = hold_out(everything, TEST_SHARE, stratified=False)
-    return with_validation(train, test, stratified=False, columns=COLUMNS, note=NOTE)
+    return divided(everything, TEST_SHARE, stratified=False, columns=COLUMNS, note=NOTE)
 
 
 def _file(path: Path) -> Path:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split, hold_out, with_validation
+from marina.training.data.dataset import (
+    UNDIVIDED,
+    Dataset,
+    FileContents,
+    Format,
+    Split,
+    divided,
+    hold_out,
+    with_validation,
+)
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 TEST_SHARE = 0.2  # of each class, where there are no folders of splits
@@ -36,8 +45,7 @@ def read_image_folder(path: Path) -> Dataset:
     """
     if not (path / "train").is_dir():
         labels = _classes(path)
-        train, test = hold_out(_labelled(path, labels), TEST_SHARE)
-        return with_validation(train, test, labels=labels)
+        return divided(_labelled(path, labels), TEST_SHARE, labels=labels)
     held_out = next((path / name for name in ("test", "val", "valid") if (path / name).is_dir()), None)
     labels = _classes(path / "train")
     train = _labelled(path / "train", labels)
@@ -84,7 +92,7 @@ def read_face_folder(path: Path) -> Dataset:
     others = [person for person in people if person not in test]
     validation = others[::5]
     train = [person for person in others if person not in validation]
-    return Dataset(_faces(train), _faces(validation), _faces(test))
+    return Dataset(_faces(train), _faces(validation), _faces(test), splits=UNDIVIDED)
 
 
 class FaceImages(FileContents):

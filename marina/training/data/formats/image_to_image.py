@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marina.training.data.dataset import SEED, Dataset, FileContents, Format, Split
+from marina.training.data.dataset import ALL_GIVEN, HELD_OUT, SEED, Dataset, FileContents, Format, Split
 from marina.training.data.formats.image_folders import images_in
 
 DOMAINS = ("A", "B")
@@ -47,6 +47,8 @@ def read_unpaired(path: Path) -> Dataset:
         validation=_alternating([files[::VALIDATION_STRIDE] for files in train]),
         test=_alternating([images_in(path / f"test{name}", DOMAIN_SUFFIXES) for name in DOMAINS]),
         labels=DOMAINS,
+        splits={**ALL_GIVEN, "validation": HELD_OUT},
+        contents="unpaired images of two domains (A, B)",
     )
 
 
@@ -84,7 +86,10 @@ def read_styles(path: Path) -> Dataset:
         raise ValueError(f"{path / 'style'} has two images with the same name: {', '.join(names)}")
     train = Split(FileContents(styles), list(range(len(styles))))
     test = Split(FileContents(contents), [i % len(styles) for i in range(len(contents))])
-    return Dataset(train, Split([], []), test, labels=names)
+    found = f"{len(styles)} styles ({', '.join(names)})"
+    return Dataset(
+        train, Split([], []), test, labels=names, splits={**ALL_GIVEN, "validation": "empty"}, contents=found
+    )
 
 
 FORMATS = (

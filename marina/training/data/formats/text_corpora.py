@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from marina.training.data.dataset import Dataset, Format, Split, hold_out, with_validation
+from marina.training.data.dataset import UNDIVIDED, Dataset, Format, Split, divided, hold_out, with_validation
 
 HEADER = ["label", "review"]
 SENTIMENTS: dict[tuple[str, ...], tuple[str, ...]] = {("0", "1"): ("negative", "positive")}
@@ -40,15 +40,14 @@ def read_reviews(path: Path) -> Dataset:
     unique = [(text_of[key], *labels) for key, labels in labels_of.items() if len(labels) == 1]
     names = tuple(sorted({label for _, label in unique}))
     everything = Split([text for text, _ in unique], [names.index(label) for _, label in unique])
-    train, test = hold_out(everything, TEST_SHARE)
-    return with_validation(train, test, labels=SENTIMENTS.get(names, names))
+    return divided(everything, TEST_SHARE, labels=SENTIMENTS.get(names, names))
 
 
 def read_reviews_without_labels(path: Path) -> Dataset:
     """Read the same splits without their labels, for models that learn from texts alone."""
     data = read_reviews(path)
     train, validation, test = (Split(split.inputs, split.inputs) for split in (data.train, data.validation, data.test))
-    return Dataset(train, validation, test)
+    return Dataset(train, validation, test, splits=data.splits)
 
 
 def _normalized(text: str) -> str:
@@ -105,7 +104,7 @@ def _divided_by_part(everything: Split) -> Dataset:
         train, test = hold_out(of_part, PAIRS_TEST_SHARE, stratified=False)
         trains.append(train)
         tests.append(test)
-    return with_validation(_interleaved(trains), _interleaved(tests), stratified=False)
+    return with_validation(_interleaved(trains), _interleaved(tests), stratified=False, splits=UNDIVIDED)
 
 
 def _interleaved(splits: list[Split]) -> Split:
@@ -146,8 +145,7 @@ def read_plain_text(path: Path) -> Dataset:
     Each text is kept once. 15 % are for testing, a tenth of the rest for validation.
     """
     unique = list(dict.fromkeys(line for file in _text_files(path) for line in _lines(file)))
-    train, test = hold_out(Split(unique, unique), TEST_SHARE, stratified=False)
-    return with_validation(train, test, stratified=False)
+    return divided(Split(unique, unique), TEST_SHARE, stratified=False)
 
 
 def _lines(file: Path) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split
+from marina.training.data.dataset import ALL_GIVEN, HELD_OUT, UNDIVIDED, Dataset, FileContents, Format, Split
 
 CLIPS, LISTS = "UCF-101", "ucfTrainTestlist"
 PATTERN = "*/v_*_g*_c*.avi"
@@ -33,7 +33,9 @@ def read_ucf101(path: Path) -> Dataset:
         labels = tuple(line.split()[1] for line in _lines(lists / "classInd.txt"))
         train, test = (_listed(lists / name, _clips(path)) for name in ("trainlist01.txt", "testlist01.txt"))
     train, validation = _by_group(train, VALIDATION_SHARE, first=False)
-    return Dataset(_split(train, labels), _split(validation, labels), _split(test, labels), labels=labels)
+    splits = UNDIVIDED if lists is None else {**ALL_GIVEN, "validation": HELD_OUT}
+    made = [_split(clips, labels) for clips in (train, validation, test)]
+    return Dataset(made[0], made[1], made[2], labels=labels, splits=splits)
 
 
 def group(clip: Path) -> int:
