@@ -17,11 +17,13 @@ from sklearn.model_selection import train_test_split
 from handlers.codecs.image import png
 
 SEED = 0  # of every split that a format does not fix itself
+SOURCE_FILE = "SOURCE.json"  # in the folder of a stand-in: its origin, its licence, and its checksum
 VALIDATION_SHARE = 0.1  # of the training examples
 GIVEN = "given"  # a split of the files themselves
 HELD_OUT = "held out"  # taken from train, or from the whole set
-VAL_FOR_TEST = "given as val"  # where test has no ground truth: val is for testing
 ALL_GIVEN = {"train": GIVEN, "validation": GIVEN, "test": GIVEN}
+# Where test has no ground truth, val is for testing.
+VAL_FOR_TEST = {"train": GIVEN, "validation": HELD_OUT, "test": "given as val"}
 UNDIVIDED = {"train": "rest", "validation": HELD_OUT, "test": HELD_OUT}  # files without splits
 Value = TypeVar("Value")
 
@@ -157,24 +159,33 @@ def hold_out(split: Split, share: float, stratified: bool = True) -> tuple[Split
     return split.select(remaining.tolist()), split.select(held_out.tolist())
 
 
-def with_validation(train: Split, test: Split, stratified: bool = True, **metadata: Any) -> Dataset:
-    """Return the data set of two splits, with a tenth of train as the validation split.
+def with_missing_splits(
+    given: Mapping[str, Split], test_share: float, stratified: bool = True, **metadata: Any
+) -> Dataset:
+    """Return the data set of the splits that are given; validation and test, where missing, are held out from train.
 
-    `metadata` are the other members of Dataset: labels, columns, note, ... `splits` lists only the origins that differ.
-    Raises ValueError if a class is too small.
+    `test_share` of train is for testing, a tenth of the rest for validation. `metadata` are the other members of
+    Dataset: labels, columns, note, ... Raises ValueError if a class is too small.
     """
-    train, validation = hold_out(train, VALIDATION_SHARE, stratified)
-    metadata["splits"] = {**ALL_GIVEN, "validation": HELD_OUT, **metadata.get("splits", {})}
-    return Dataset(train, validation, test, **metadata)
+    train, validation, test = (given.get(name) for name in ALL_GIVEN)
+    if train is None:
+        raise ValueError("no train split")
+    if test is None:
+        train, test = hold_out(train, test_share, stratified)
+    if validation is None:
+        train, validation = hold_out(train, VALIDATION_SHARE, stratified)
+    origins = {name: GIVEN if name in given else HELD_OUT for name in ALL_GIVEN}
+    return Dataset(train, validation, test, **{"splits": origins, **metadata})
+
+
+def with_validation(train: Split, test: Split, stratified: bool = True, **metadata: Any) -> Dataset:
+    """Return the data set of two splits, with a tenth of train as the validation split, as `with_missing_splits`."""
+    return with_missing_splits({"train": train, "test": test}, 0, stratified, **metadata)
 
 
 def divided(everything: Split, test_share: float, stratified: bool = True, **metadata: Any) -> Dataset:
-    """Return the data set of examples without splits: `test_share` is for testing, a tenth of the rest for validation.
-
-    `metadata` as in `with_validation`. Raises ValueError if a class is too small.
-    """
-    train, test = hold_out(everything, test_share, stratified)
-    return with_validation(train, test, stratified, **metadata, splits=UNDIVIDED)
+    """Return the data set of examples without splits, as `with_missing_splits`."""
+    return with_missing_splits({"train": everything}, test_share, stratified, **metadata, splits=UNDIVIDED)
 
 
 @dataclass(frozen=True)

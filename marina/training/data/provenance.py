@@ -13,10 +13,10 @@ from typing import Literal
 from filelock import FileLock
 from rich.console import Console
 
+from marina.training.data.dataset import SOURCE_FILE
 from marina.training.data.standins import stand_in
 
 DATA_FOLDER = Path("data")
-SOURCE_FILE = "SOURCE.json"  # in the folder of a stand-in: its origin, its licence, and its checksum
 
 Kind = Literal["embedded", "real"]  # "embedded": a stand-in
 

@@ -37,7 +37,7 @@ def read_coco(path: Path) -> Dataset:
     if "test" in splits:
         return Dataset(splits["train"], splits["val"], splits["test"], labels=labels)
     train, test = splits["train"], splits["val"]
-    return with_validation(train, test, stratified=False, labels=labels, splits={"test": VAL_FOR_TEST})
+    return with_validation(train, test, stratified=False, labels=labels, splits=VAL_FOR_TEST)
 
 
 def _newest(path: Path, name: str) -> Path | None:

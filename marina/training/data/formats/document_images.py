@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marina.training.data.dataset import Dataset, FileContents, Format, Split, with_validation
-from marina.training.data.formats.image_folders import IMAGE_SUFFIXES
+from marina.training.data.image_files import IMAGE_SUFFIXES
 
 SPLITS = ("train", "test")
 NOTE_FILE = "NOTE.txt"  # beside the splits; its text is copied into the card

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -14,48 +14,63 @@ from marina.training.data.dataset import (
     Format,
     Split,
     divided,
-    hold_out,
-    with_validation,
+    with_missing_splits,
 )
+from marina.training.data.image_files import SPLIT_NAMES, images_in, split_folders, unused_files
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 TEST_SHARE = 0.2  # of each class, where there are no folders of splits
 MIN_IMAGES = 3  # of a class, so that each split has one
+MIN_CLASSES = 2
 MIN_PEOPLE = 8  # so that validation has two people to distinguish
 NUMBERED = re.compile(r"_\d{4}\.(jpe?g|png)$", re.IGNORECASE)  # the end of LFW's file names
 
 
-def images_in(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the image files in a folder, sorted; none if there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file())
-
-
 def is_image_folder(path: Path) -> bool:
-    """Check for a folder that has at least two folders with images, directly or in train/."""
-    return path.is_dir() and len(_classes(path / "train" if (path / "train").is_dir() else path)) > 1
+    """Check for folders of splits with images, or for at least two folders with images."""
+    return path.is_dir() and (bool(_splits(path)) or len(_classes(path)) > 1)
 
 
 def read_image_folder(path: Path) -> Dataset:
-    """Read a folder of images for each class, under train/ and test/ (or val/) or directly.
+    """Read a folder of images for each class, directly or in folders of splits: train, val, test, in any case.
 
-    Without splits, a fifth of each class is for testing. A tenth of train is for validation. Raises ValueError if a
-    class has too few images, or if test has a class that train lacks.
+    Splits are used as given. A missing test split is a fifth of each class of train, a missing validation split a tenth
+    of train; without splits, both are taken from the whole. Raises ValueError if a class has too few images, if train
+    is missing or has fewer than two classes, and if another split has no images or a class that train lacks.
     """
-    if not (path / "train").is_dir():
-        labels = _classes(path)
-        return divided(_labelled(path, labels), TEST_SHARE, labels=labels)
-    held_out = next((path / name for name in ("test", "val", "valid") if (path / name).is_dir()), None)
-    labels = _classes(path / "train")
-    train = _labelled(path / "train", labels)
-    if held_out is None:
-        train, test = hold_out(train, TEST_SHARE)
-    elif unknown := set(_classes(held_out)) - set(labels):
-        raise ValueError(f"{held_out} has classes that {path / 'train'} lacks: {', '.join(sorted(unknown))}")
-    else:
-        test = _labelled(held_out, labels, minimum=0)
-    return with_validation(train, test, labels=labels)
+    folders = _splits(path)
+    if not folders:
+        everything = _labelled(path, _classes(path))
+        return divided(everything, TEST_SHARE, labels=_classes(path), unused=unused_files(path, everything))
+    labels = _classes(folders["train"]) if "train" in folders else ()
+    if len(labels) < MIN_CLASSES:
+        found = ", ".join(f"{folder.name}/: {len(_classes(folder))} classes" for folder in folders.values())
+        raise ValueError(
+            f"{path} has unusable splits ({found}); expected train/<class>/ with {MIN_CLASSES} classes or more"
+        )
+    minimum = MIN_IMAGES if len(folders) < len(SPLIT_NAMES) else 1
+    splits = {"train": _labelled(folders.pop("train"), labels, minimum)}
+    splits |= {name: _split_of(folder, labels) for name, folder in folders.items()}
+    unused = unused_files(path, *splits.values())
+    return with_missing_splits(splits, TEST_SHARE, labels=labels, unused=unused)
+
+
+def _splits(path: Path) -> dict[str, Path]:
+    """The folders of splits. A folder called train between other folders of images is a class (of vehicles)."""
+    folders = split_folders(path)
+    if not any(_classes(folder) for folder in folders.values()):
+        names = {folder.name for folder in folders.values()}
+        classes = set(_classes(path))
+        return folders if classes and classes <= names else {}
+    return folders
+
+
+def _split_of(folder: Path, labels: Sequence[str]) -> Split:
+    found = _classes(folder)
+    if not found:
+        raise ValueError(f"{folder} has no folders of images; expected the classes of train: {', '.join(labels)}")
+    if unknown := set(found) - set(labels):
+        raise ValueError(f"{folder} has classes that train lacks: {', '.join(sorted(unknown))}")
+    return _labelled(folder, labels, minimum=0)
 
 
 def _labelled(path: Path, labels: Sequence[str], minimum: int = MIN_IMAGES) -> Split:
@@ -92,7 +107,8 @@ def read_face_folder(path: Path) -> Dataset:
     others = [person for person in people if person not in test]
     validation = others[::5]
     train = [person for person in others if person not in validation]
-    return Dataset(_faces(train), _faces(validation), _faces(test), splits=UNDIVIDED)
+    splits = [_faces(group) for group in (train, validation, test)]
+    return Dataset(splits[0], splits[1], splits[2], splits=UNDIVIDED, unused=unused_files(path, *splits))
 
 
 class FaceImages(FileContents):
@@ -128,7 +144,7 @@ def _is_face(file: Path, person: str) -> bool:
 FORMATS = (
     Format(
         "image_folder",
-        "ImageFolder: a folder of images for each class, under train/ and test/ (or val/) or directly",
+        "ImageFolder: a folder of images for each class, under train/, val/ and test/ (in any case) or directly",
         is_image_folder,
         read_image_folder,
     ),

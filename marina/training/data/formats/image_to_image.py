@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from marina.training.data.dataset import ALL_GIVEN, HELD_OUT, SEED, Dataset, FileContents, Format, Split
-from marina.training.data.formats.image_folders import images_in
+from marina.training.data.image_files import images_in
 
 DOMAINS = ("A", "B")
 DOMAIN_SUFFIXES = {".jpg", ".jpeg", ".png"}

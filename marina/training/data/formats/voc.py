@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from marina.training.data.dataset import VAL_FOR_TEST, Dataset, FileContents, Format, Split, with_validation
-from marina.training.data.formats.image_folders import IMAGE_SUFFIXES
+from marina.training.data.image_files import IMAGE_SUFFIXES
 
 BORDER = 255  # in masks: the border of an object, or an ambiguous pixel; it counts neither for nor against a prediction
 
@@ -110,7 +110,7 @@ def _check_masks(masks: Iterable[tuple[Path, Set[str]]], labels: Sequence[str]) 
 def _dataset(train: Split, val: Split, test: Split, labels: tuple[str, ...]) -> Dataset:
     if len(test):
         return Dataset(train, val, test, labels=labels)
-    return with_validation(train, val, stratified=False, labels=labels, splits={"test": VAL_FOR_TEST})
+    return with_validation(train, val, stratified=False, labels=labels, splits=VAL_FOR_TEST)
 
 
 def _years(path: Path) -> list[Path]:
