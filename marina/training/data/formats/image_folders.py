@@ -16,6 +16,7 @@ from marina.training.data.dataset import (
     divided,
     with_missing_splits,
 )
+from marina.training.data.formats.image_to_image import read_domain_folders
 from marina.training.data.image_files import SPLIT_NAMES, images_in, split_folders, unused_files
 
 TEST_SHARE = 0.2  # of each class, where there are no folders of splits
@@ -147,6 +148,7 @@ FORMATS = (
         "ImageFolder: a folder of images for each class, under train/, val/ and test/ (in any case) or directly",
         is_image_folder,
         read_image_folder,
+        views={"image_translation": read_domain_folders},
     ),
     Format(
         "face_folder",

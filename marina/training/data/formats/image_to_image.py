@@ -1,15 +1,16 @@
 """Image sets for image-to-image translation: unpaired images of two domains, and style images with content images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from marina.training.data.dataset import ALL_GIVEN, HELD_OUT, SEED, Dataset, FileContents, Format, Split
-from marina.training.data.image_files import images_in
+from marina.training.data.dataset import ALL_GIVEN, GIVEN, HELD_OUT, SEED, Dataset, FileContents, Format, Split
+from marina.training.data.image_files import images_in, split_folders, unused_files
 
 DOMAINS = ("A", "B")
+EXPECTED = "expected trainA/, trainB/, testA/ and testB/, or train/A/, train/B/, test/A/ and test/B/"
 DOMAIN_SUFFIXES = {".jpg", ".jpeg", ".png"}
 VALIDATION_STRIDE = 10  # every tenth training image of a domain is for validation
 MIN_DOMAIN_IMAGES = 2  # so that one is left for training
@@ -38,17 +39,47 @@ def read_unpaired(path: Path) -> Dataset:
 
     Targets are DomainImages. Raises ValueError if a domain has too few training images.
     """
-    train = [images_in(path / f"train{name}", DOMAIN_SUFFIXES) for name in DOMAINS]
-    for name, files in zip(DOMAINS, train, strict=True):
-        if len(files) < MIN_DOMAIN_IMAGES:
-            raise ValueError(f"{path / f'train{name}'} holds {len(files)} images; the minimum is {MIN_DOMAIN_IMAGES}")
+    domains = {split: [path / f"{split}{name}" for name in DOMAINS] for split in ("train", "test")}
+    return _unpaired(path, domains)
+
+
+def read_domain_folders(path: Path) -> Dataset:
+    """Read the same from train/A, train/B, test/A and test/B, in any case; val/A and val/B are used if given.
+
+    Raises ValueError if another folder than val/ is missing.
+    """
+    folders = split_folders(path)
+    if missing := [split for split in ("train", "test") if split not in folders]:
+        raise ValueError(f"{path} has no {missing[0]} split; {EXPECTED}")
+    return _unpaired(path, {split: [_domain(folder, name) for name in DOMAINS] for split, folder in folders.items()})
+
+
+def _domain(folder: Path, name: str) -> Path:
+    found = next((one for one in sorted(folder.iterdir()) if one.name.upper() == name), folder / name)
+    if not images_in(found, DOMAIN_SUFFIXES):
+        raise ValueError(f"{folder} has no images in {name}/; {EXPECTED}")
+    return found
+
+
+def _unpaired(path: Path, domains: Mapping[str, Sequence[Path]]) -> Dataset:
+    """The data set of the folders of A and B of each split; without validation, it is held out from train."""
+    files = {split: [images_in(folder, DOMAIN_SUFFIXES) for folder in folders] for split, folders in domains.items()}
+    for folder, images in zip(domains["train"], files["train"], strict=True):
+        if len(images) < MIN_DOMAIN_IMAGES:
+            raise ValueError(f"{folder} holds {len(images)} images; the minimum is {MIN_DOMAIN_IMAGES}")
+    given = "validation" in files
+    if not given:
+        files["validation"] = [images[::VALIDATION_STRIDE] for images in files["train"]]
+        files["train"] = [[file for i, file in enumerate(images) if i % VALIDATION_STRIDE] for images in files["train"]]
+    train, validation, test = (_alternating(files[split]) for split in ALL_GIVEN)
     return Dataset(
-        train=_alternating([[file for i, file in enumerate(files) if i % VALIDATION_STRIDE] for files in train]),
-        validation=_alternating([files[::VALIDATION_STRIDE] for files in train]),
-        test=_alternating([images_in(path / f"test{name}", DOMAIN_SUFFIXES) for name in DOMAINS]),
+        train,
+        validation,
+        test,
         labels=DOMAINS,
-        splits={**ALL_GIVEN, "validation": HELD_OUT},
-        contents="unpaired images of two domains (A, B)",
+        splits={**ALL_GIVEN, "validation": GIVEN if given else HELD_OUT},
+        unused=unused_files(path, train, validation, test),
+        contents=f"unpaired images of two domains ({', '.join(DOMAINS)})",
     )
 
 
@@ -87,8 +118,15 @@ def read_styles(path: Path) -> Dataset:
     train = Split(FileContents(styles), list(range(len(styles))))
     test = Split(FileContents(contents), [i % len(styles) for i in range(len(contents))])
     found = f"{len(styles)} styles ({', '.join(names)})"
+    unused = unused_files(path, train, test)
     return Dataset(
-        train, Split([], []), test, labels=names, splits={**ALL_GIVEN, "validation": "empty"}, contents=found
+        train,
+        Split([], []),
+        test,
+        labels=names,
+        splits={**ALL_GIVEN, "validation": "empty"},
+        contents=found,
+        unused=unused,
     )
 
 
