@@ -55,14 +55,19 @@ def read_image_folder(path: Path) -> Dataset:
     return with_missing_splits(splits, TEST_SHARE, labels=labels, unused=unused)
 
 
+def has_class_folders(path: Path) -> bool:
+    """Check for folders of classes, in a folder of a split or directly; images/ and folders of splits are none."""
+    folders = split_folders(path)
+    classes = set(_classes(path)) - {folder.name for folder in folders.values()} - {"images"}
+    return len(classes) > 1 or any(_classes(folder) for folder in folders.values())
+
+
 def _splits(path: Path) -> dict[str, Path]:
     """The folders of splits. A folder called train between other folders of images is a class (of vehicles)."""
     folders = split_folders(path)
-    if not any(_classes(folder) for folder in folders.values()):
-        names = {folder.name for folder in folders.values()}
-        classes = set(_classes(path))
-        return folders if classes and classes <= names else {}
-    return folders
+    classes = set(_classes(path))
+    only_splits = bool(classes) and classes <= {folder.name for folder in folders.values()}
+    return folders if only_splits or any(_classes(folder) for folder in folders.values()) else {}
 
 
 def _split_of(folder: Path, labels: Sequence[str]) -> Split:
