@@ -3,45 +3,70 @@
 import contextlib
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pycocotools.coco import COCO
 
-from marina.training.data.dataset import VAL_FOR_TEST, Dataset, FileContents, Format, Split, with_validation
+from marina.training.data.dataset import (
+    VAL_FOR_TEST,
+    Dataset,
+    FileContents,
+    Format,
+    Split,
+    with_missing_splits,
+    with_validation,
+)
+from marina.training.data.image_files import SPLIT_NAMES, split_folders
 
+BESIDE = "_annotations.coco.json"  # in the folder of the images
+OTHER_KINDS = ("captions", "image_info", "panoptic", "person_keypoints", "stuff")  # of COCO's own annotations
+TEST_SHARE = 0.2
 Annotation = Mapping[str, Any]
 
 
 def is_coco(path: Path) -> bool:
     """Check for annotations of training instances."""
-    return _newest(path, "train") is not None
+    return "train" in _annotation_files(path)
 
 
-def read_coco(path: Path) -> Dataset:
-    """Read the splits of the newest year. Targets are dicts of boxes, labels, difficult and masks.
+def read_coco(path: Path, masks: bool = True) -> Dataset:
+    """Read the splits of the newest year. Targets are dicts of boxes, labels, difficult and, with `masks`, masks.
 
     The classes are the categories of train in the order of their ids, which may have gaps. Images without annotations
     are kept: they show no object. Where no test images are annotated, as in COCO itself, val is for testing and a
-    tenth of train for validation. Raises ValueError if a file is malformed.
+    tenth of train for validation; without val, both are held out from train. Raises ValueError if a file is malformed.
     """
-    files = {name: _newest(path, name) for name in ("train", "val", "test")}
-    opened = {name: _open(file) for name, file in files.items() if file is not None}
-    if "val" not in opened:
-        raise ValueError(f"{path} has no annotations/instances_val*.json")
+    files = _annotation_files(path)
+    opened = {name: _open(file) for name, file in files.items()}
     named = sorted(opened["train"].dataset["categories"], key=lambda category: category["id"])
     numbers = {category["id"]: number for number, category in enumerate(named)}
     labels = tuple(str(category["name"]) for category in named)
-    splits = {name: _split(file, opened[name], numbers) for name, file in files.items() if file is not None}
-    if "test" in splits:
-        return Dataset(splits["train"], splits["val"], splits["test"], labels=labels)
-    train, test = splits["train"], splits["val"]
-    return with_validation(train, test, stratified=False, labels=labels, splits=VAL_FOR_TEST)
+    splits = {name: _split(file, name, opened[name], numbers, masks) for name, file in files.items()}
+    if "validation" in splits and "test" not in splits:
+        train, test = splits["train"], splits["validation"]
+        return with_validation(train, test, stratified=False, labels=labels, splits=VAL_FOR_TEST)
+    return with_missing_splits(splits, TEST_SHARE, stratified=False, labels=labels)
 
 
-def _newest(path: Path, name: str) -> Path | None:
-    return max((path / "annotations").glob(f"instances_{name}*.json"), default=None)
+def read_coco_boxes(path: Path) -> Dataset:
+    """Read the same without masks, which tools for boxes leave empty."""
+    return read_coco(path, masks=False)
+
+
+def _annotation_files(path: Path) -> dict[str, Path]:
+    """The annotations of each split: COCO's own, those with its name in theirs, or Roboflow's, in its folder."""
+    found: dict[str, Path] = {}
+    others = [file for file in sorted((path / "annotations").glob("*.json")) if not file.stem.startswith(OTHER_KINDS)]
+    for split, names in SPLIT_NAMES.items():
+        own = [file for name in names for file in (path / "annotations").glob(f"instances_{name}*.json")]
+        named = [file for file in others if set(re.split(r"[^a-z]+", file.stem.lower())) & set(names)]
+        beside = [file for file in path.glob(f"*/{BESIDE}") if file.parent.name.lower() in names]
+        if files := own or named or beside:
+            found[split] = max(files)
+    return found
 
 
 def _open(file: Path) -> COCO:
@@ -52,23 +77,32 @@ def _open(file: Path) -> COCO:
         raise ValueError(f"{file}: not annotations of instances ({exc!r})") from exc
 
 
-def _split(file: Path, opened: COCO, numbers: Mapping[int, int]) -> Split:
-    """Images are in a folder with the name of the split, beside `annotations` or in `images`."""
-    name = file.stem.removeprefix("instances_")
-    root = file.parent.parent
-    folder = next((one for one in (root / name, root / "images" / name) if one.is_dir()), root / name)
+def _split(file: Path, split: str, opened: COCO, numbers: Mapping[int, int], masks: bool) -> Split:
+    folder = _images(file, split)
     paths, targets = [], []
     for number, image in sorted(opened.imgs.items()):
         paths.append(folder / image["file_name"])
         if not paths[-1].is_file():
             raise ValueError(f"{file} lists {image['file_name']}, but {folder} has no such image")
-        targets.append(_target(file, opened, opened.imgToAnns[number], numbers))
+        targets.append(_target(file, opened, opened.imgToAnns[number], numbers, masks))
     if unknown := opened.imgToAnns.keys() - opened.imgs.keys():
         raise ValueError(f"{file}: an annotation refers to image {min(unknown)}, which does not exist")
     return Split(FileContents(paths), targets)
 
 
-def _target(file: Path, opened: COCO, annotations: Sequence[Annotation], numbers: Mapping[int, int]) -> dict[str, Any]:
+def _images(file: Path, split: str) -> Path:
+    """The folder of images: that of the annotations, one named after the split, there or in images/, or images/."""
+    if file.name == BESIDE:
+        return file.parent
+    root, name = file.parent.parent, file.stem.removeprefix("instances_")
+    inner = [split_folders(place).get(split) for place in (root, root / "images")]
+    folders = [root / name, root / "images" / name, *(one for one in inner if one is not None), root / "images"]
+    return next((one for one in folders if one.is_dir()), root / name)
+
+
+def _target(
+    file: Path, opened: COCO, annotations: Sequence[Annotation], numbers: Mapping[int, int], masks: bool
+) -> dict[str, Any]:
     """The same members as in VOC, where a crowd counts as `difficult`; and masks as COCO's compressed run lengths.
 
     Objects whose box has no area can't be learned, and are left out.
@@ -79,8 +113,7 @@ def _target(file: Path, opened: COCO, annotations: Sequence[Annotation], numbers
             "boxes": [[x, y, x + width, y + height] for x, y, width, height in (one["bbox"] for one in objects)],
             "labels": [numbers[one["category_id"]] for one in objects],
             "difficult": [bool(one.get("iscrowd", 0)) for one in objects],
-            "masks": [_run_lengths(opened, one) for one in objects],
-        }
+        } | ({"masks": [_run_lengths(opened, one) for one in objects]} if masks else {})
     except (KeyError, ValueError, TypeError, IndexError) as exc:
         raise ValueError(f"{file}: malformed annotation of image {annotations[0]['image_id']}: {exc!r}") from exc
 
@@ -95,8 +128,10 @@ def _run_lengths(opened: COCO, annotation: Annotation) -> dict[str, Any]:
 FORMATS = (
     Format(
         "coco",
-        "COCO: annotations/instances_{train,val}2017.json (or another year), images in train2017/ and val2017/",
+        "COCO: annotations/instances_{train,val}2017.json (or another year), images in train2017/ and val2017/; "
+        "annotations/{train,val,test}.json, or train/_annotations.coco.json beside the images",
         is_coco,
         read_coco,
+        views={"object_detection": read_coco_boxes},
     ),
 )
