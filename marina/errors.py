@@ -2,6 +2,8 @@
 
     MarinaError
     ├── PackagingError              an archive can't be built, or a network not exported
+    ├── ModelImportError            weights from elsewhere can't be imported
+    ├── NoRecipeError               an imported model can't be trained here
     ├── WeightsExistError           weights of that version were made from other data, or in another way
     ├── CodeConflictError           an archive's code is not the code that the process has imported
     ├── EvaluationError             a request of the test split failed
@@ -25,6 +27,20 @@ class MarinaError(Exception):
 
 class PackagingError(MarinaError):
     """The model must not be packed or exported."""
+
+
+class ModelImportError(MarinaError):
+    """Weights, network or name don't allow the import; nothing was written."""
+
+
+class NoRecipeError(MarinaError):
+    """The model was imported: its CARD has no recipe to train by."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} can't be trained here: it was imported, and its CARD has no recipe. `marina import {name}` with "
+            f"another --version adds weights; to train it, add `recipe`, `data` and `floor` to models/{name}.py."
+        )
 
 
 class WeightsExistError(MarinaError):

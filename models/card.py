@@ -1,6 +1,6 @@
 """The card of a model: everything about it but its network, as CARD at the end of every file in models/."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,16 +94,19 @@ class Card:
     format of marina/packaging/export.py. `warm_start` names the models whose weights (version 1.0) this training begins
     with: they are trained first. `training_seconds` is the time that training took on two cores with bfloat16. Models
     are trained longest first; this is the estimate until the model has been trained on this machine.
+
+    The CARD of an imported model (`marina import`) has no `recipe`: its weights come from elsewhere, and can't be
+    trained here. `data`, `floor` and `anchor` belong to training, and are empty then.
     """
 
     name: str
     task: str
-    network: "type[nn.Module]"
-    data: str
-    recipe: Recipe
-    floor: Mapping[str, float]
-    anchor: str
+    network: "Callable[..., nn.Module]"
     source: str
+    data: str = ""
+    recipe: Recipe | None = None
+    floor: Mapping[str, float] = field(default_factory=dict)
+    anchor: str = ""
     input: Mapping[str, Any] = field(default_factory=dict)
     serving: Serving = Serving()
     starter: bool = False

@@ -87,7 +87,7 @@ def test_no_path_of_a_machine_is_committed():
 def test_the_zoo_names_what_is_below_its_floor_or_not_trained(tmp_path):
     untrained("lenet", tmp_path / "lenet" / "1.0")
     problems = write_page(tmp_path, "1.0", tmp_path / "zoo.md")
-    assert len(problems) == len(models.names())
+    assert len(problems) == len([name for name in models.names() if models.find(name).recipe])
     assert "lenet 1.0 is not trained in full" in problems
     assert (tmp_path / "zoo.md").read_text().startswith("# The zoo")
 

@@ -52,7 +52,8 @@ def archive(
     Example: marina archive resnet18 mobilenet_v1
     """
     floors.parse(floor or ())  # an error now, not after hours of training
-    chosen = selection.select(names or [selection.STARTER])
+    finished = () if replace else {file.parent.parent.name for file in ARTIFACTS.glob(f"*/{version}/card.json")}
+    chosen = selection.select(names or [selection.STARTER], finished)
     more = [word for each in floor or () for word in ("--floor", each)] + (["--accept"] if accept else [])
     planned = plan(chosen, version, data, preset, replace, more)
     if planned:

@@ -6,13 +6,13 @@ with nothing to do must end in less than one.
 
 import ast
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import models
-from marina.errors import MarinaError
+from marina.errors import MarinaError, NoRecipeError
 from marina.settings import ROOT
 
 STARTER, ALL = "starter", "all"
@@ -20,11 +20,12 @@ WARM_START_VERSION = "1.0"  # of the models that another training begins with
 
 
 class CardFacts(NamedTuple):
-    """The members of a CARD that are literals and decide what to train and when."""
+    """The members of a CARD that are literals and decide what to train and when; `imported` has no recipe."""
 
     starter: bool
     warm_start: tuple[str, ...]
     training_seconds: float
+    imported: bool
 
 
 @cache
@@ -38,6 +39,7 @@ def facts(name: str) -> CardFacts:
     if name not in models.names():
         raise MarinaError(f"there is no model {name}; there are: {', '.join(models.names())}")
     literals: dict[str, Any] = {}
+    imported = True
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Card":
             literals |= {
@@ -45,26 +47,35 @@ def facts(name: str) -> CardFacts:
                 for keyword in node.keywords
                 if keyword.arg in CardFacts._fields
             }
+            imported = all(keyword.arg != "recipe" for keyword in node.keywords)
     return CardFacts(
-        literals.get("starter", False), literals.get("warm_start", ()), literals.get("training_seconds", 0.0)
+        literals.get("starter", False), literals.get("warm_start", ()), literals.get("training_seconds", 0.0), imported
     )
 
 
-def select(names: Iterable[str]) -> list[str]:
+def select(names: Iterable[str], with_weights: Container[str] = ()) -> list[str]:
     """Return the names of models for `names`, each once, in their order: `starter` and `all` stand for many.
 
-    Raises MarinaError for an unknown name.
+    Imported models can't be trained: `all` leaves them out, except those in `with_weights`. Raises MarinaError for an
+    unknown name.
     """
     chosen: list[str] = []
     for name in names:
         if name == STARTER:
             chosen += [each for each in models.names() if facts(each).starter]
         elif name == ALL:
-            chosen += models.names()
+            chosen += [each for each in models.names() if each in with_weights or not facts(each).imported]
         else:
             facts(name)
             chosen.append(name)
     return list(dict.fromkeys(chosen))
+
+
+def check_trainable(names: Iterable[str]) -> None:
+    """Raise NoRecipeError if one of the models was imported."""
+    for name in names:
+        if facts(name).imported:
+            raise NoRecipeError(name)
 
 
 def longest_first(names: Iterable[str], artifacts: Path) -> list[str]:

@@ -66,6 +66,7 @@ def train(
     Example: marina train resnet18 --version 2.0 --data path/to/images
     """
     chosen = selection.select(names or [selection.STARTER])
+    selection.check_trainable(chosen)
     if len(chosen) > 1 or selection.missing_warm_starts(chosen, ARTIFACTS):
         flags = {"--labels": labels, "--accelerator": accelerator, "--devices": devices, "--num-nodes": num_nodes}
         flags |= {"--strategy": strategy, "--precision": precision}
@@ -96,8 +97,9 @@ def training_jobs(
     """Return a job for each model, longest first, after the models that its training begins with.
 
     Only `names` get the version, data and preset, and may be replaced; a model that another begins with is trained
-    in full.
+    in full. Raises NoRecipeError for an imported model.
     """
+    selection.check_trainable(names)
     bases = selection.missing_warm_starts(names, ARTIFACTS)
     ordered = selection.longest_first(names, ARTIFACTS)
     options = ["--version", version]
@@ -125,7 +127,7 @@ def data(
 
     wanted = selection.select(names) if names and set(names) & {selection.STARTER, selection.ALL} else names
     sets = [models.find(name).data if name in models.names() else name for name in wanted or stand_ins()]
-    for name in dict.fromkeys(sets):
+    for name in filter(None, dict.fromkeys(sets)):  # an imported model names no data
         try:
             found = find(name)
         except LookupError as exc:

@@ -50,10 +50,12 @@ def formatted(metric: str, value: float) -> str:
 
 def write_page(artifacts: Path, version: str, page: Path) -> list[str]:
     """Write the page; return a line for each model that is below its floor, not trained in full, or trained on other
-    data than the embedded stand-in, which its floor is for.
+    data than the embedded stand-in, which its floor is for. Imported models are not part of the zoo.
     """
     problems, cards = [], []
     for name in models.names():
+        if models.find(name).recipe is None:
+            continue
         file = artifacts / name / version / "card.json"
         card = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         if card is None or card["preset"] != "full":
@@ -80,7 +82,7 @@ def write_pictures(artifacts: Path, version: str, folder: Path) -> list[Path]:
     """Write a picture for each task whose response or explanation is one, from its first model that is trained."""
     first: dict[str, str] = {}
     for name in models.names():
-        if (artifacts / name / version / "card.json").is_file():
+        if models.find(name).recipe and (artifacts / name / version / "card.json").is_file():
             first.setdefault(models.find(name).task, name)
     folder.mkdir(parents=True, exist_ok=True)
     written = []

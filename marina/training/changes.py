@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from marina.errors import PackagingError, WeightsExistError
+from marina.errors import NoRecipeError, PackagingError, WeightsExistError
 from marina.training.data import DatasetSource, find
 from marina.training.fingerprint import FORMULA, LATER, as_json, fingerprint, recorded_recipe, same_share, weights_load
 from models.card import Card, Recipe
@@ -19,7 +19,9 @@ WEIGHTS = "model.safetensors"
 
 
 def recipe_of(card: Card, preset: str) -> Recipe:
-    """Return the recipe of a preset: quick is one epoch, without early stopping."""
+    """Return the recipe of a preset: quick is one epoch, without early stopping. Raises NoRecipeError."""
+    if card.recipe is None:
+        raise NoRecipeError(card.name)
     return card.recipe if preset == "full" else replace(card.recipe, epochs=min(1, card.recipe.epochs), patience=None)
 
 
@@ -70,13 +72,18 @@ def data_difference(done: dict[str, Any], found: DatasetSource) -> list[str]:
     return [f"data {done['data']['name']} -> {found.short_name}"]
 
 
-def of_model(done: dict[str, Any], folder: Path, card: Card) -> list[str]:
-    """Return a line for everything in which the model's own file has changed since these weights were made."""
-    lines = [
+def of_interface(done: dict[str, Any], card: Card) -> list[str]:
+    """Return a line if the CARD's task or the arguments of its codec have changed since these weights were made."""
+    return [
         f"{member} {done[member]} -> {value}"
         for member, value in (("task", card.task), ("input", as_json(dict(card.input))))
         if done[member] != value
     ]
+
+
+def of_model(done: dict[str, Any], folder: Path, card: Card) -> list[str]:
+    """Return a line for everything in which the model's own file has changed since these weights were made."""
+    lines = of_interface(done, card)
     recipe, recorded = as_json(vars(recipe_of(card, done["preset"]))), done["recipe"]
     older = {member.name: as_json(member.default) for member in fields(Recipe) if member.name in LATER} | recorded
     lines += [

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 import models
-from marina.errors import MarinaError
+from marina.errors import MarinaError, NoRecipeError
 from marina.training import artifacts, changes
 from marina.training.changes import Preset
 from marina.training.data import Dataset, DatasetSource, UnknownDataError, find
@@ -37,10 +37,12 @@ def train(
     be used (below 1: self-training), `position` is printed, such as "3 of 7". For a version that exists, whatever is
     not given is as it was. If nothing that the weights depend on has changed, only their card is refreshed; otherwise
     they are trained again with `replace`, and WeightsExistError is raised without. A stopped run resumes from its last
-    checkpoint. Raises LookupError for an unknown model, task or data set, and ValueError for files that do not follow
-    their format.
+    checkpoint. Raises LookupError for an unknown model, task or data set, ValueError for files that do not follow their
+    format, and NoRecipeError for an imported model.
     """
     card = models.find(name)
+    if card.recipe is None:
+        raise NoRecipeError(name)
     folder = artifacts.folder_of(name, version)
     title = f"{name} {version}{f', model {position}' if position else ''}"
     done = artifacts.finished(folder)

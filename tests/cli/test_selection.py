@@ -6,23 +6,53 @@ import os
 import pytest
 
 import models
-from marina.cli import selection
-from marina.errors import MarinaError
+from marina.cli import selection, training
+from marina.errors import MarinaError, NoRecipeError
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_the_facts_are_those_of_the_card(name):
     card = models.find(name)
-    assert selection.facts(name) == (card.starter, card.warm_start, card.training_seconds)
-    assert card.training_seconds or card.recipe.epochs == 0
+    assert selection.facts(name) == (card.starter, card.warm_start, card.training_seconds, card.recipe is None)
+    assert card.training_seconds or card.recipe is None or card.recipe.epochs == 0
     assert set(card.warm_start) <= set(models.names())
 
 
 def test_starter_and_all_stand_for_many():
     starters = [name for name in models.names() if models.find(name).starter]
     assert selection.select(["starter"]) == starters
-    assert selection.select(["all"]) == models.names()
+    assert selection.select(["all"]) == [name for name in models.names() if models.find(name).recipe]
     assert selection.select(["vgg", "starter", "vgg"]) == ["vgg", *starters]
+
+
+IMPORTED = (
+    """from models.card import Card\nCARD = Card(name="mine", task="image_classification", network=dict, source="")"""
+)
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """A folder of models with an imported one, `mine`, beside lenet."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.py").write_text(IMPORTED)
+    (tmp_path / "models" / "lenet.py").write_text((selection.ROOT / "models" / "lenet.py").read_text())
+    monkeypatch.setattr(selection, "ROOT", tmp_path)
+    monkeypatch.setattr(models, "names", lambda: ["lenet", "mine"])
+    selection.facts.cache_clear()
+    yield
+    selection.facts.cache_clear()
+
+
+def test_all_leaves_out_imported_models_without_weights(imported):
+    assert selection.select(["all"]) == ["lenet"]
+    assert selection.select(["all"], {"mine"}) == ["lenet", "mine"]
+    assert selection.select(["mine"]) == ["mine"]
+
+
+def test_an_imported_model_is_not_trained(imported):
+    selection.check_trainable(["lenet"])
+    with pytest.raises(NoRecipeError, match="mine can't be trained here: it was imported, and its CARD has no recipe"):
+        training.training_jobs(["lenet", "mine"], "1.0", None, None)
 
 
 def test_an_unknown_name_is_refused_with_the_names_that_exist():

@@ -45,8 +45,10 @@ def test_the_card_is_whole(name):
     card = models.find(name)
     assert (ROOT / "handlers" / f"{card.task}.py").is_file()
     assert card.task in training_tasks.names()
-    assert card.floor
     assert card.source
+    if card.recipe is None:  # imported: nothing was measured here
+        return
+    assert card.floor
     assert card.anchor
     assert card.below_floor({}) != []
     assert card.below_floor(dict(card.floor)) == []

@@ -35,6 +35,7 @@ class ReferenceClassifier:
 
     def __init__(self, data: Dataset, name: str = CLASSIFIER) -> None:
         card = models.find(name)
+        assert card.recipe is not None
         task = ImageClassification(card, card.recipe, data)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

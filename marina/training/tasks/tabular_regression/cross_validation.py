@@ -1,6 +1,6 @@
 """Cross validation of small networks: all splits are trained at once, as one network with a leading dimension."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ LEAVE_ONE_OUT_ROWS = 100
 Place = tuple[Sequence[int], Sequence[int]]  # rows to train on, rows to test on
 
 
-def evaluate(network: type[nn.Module], recipe: Recipe, data: Dataset) -> dict[str, dict[str, Any]]:
+def evaluate(network: Callable[..., nn.Module], recipe: Recipe, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return the RMSE over 20 random 90/10 splits (seeds 0 to 19), ten folds, and leave-one-out, in the target's units.
 
     Each split has a codec of its own. Leave-one-out is over LEAVE_ONE_OUT_ROWS rows, drawn at random: all would take
@@ -56,7 +56,7 @@ def summary(errors: Sequence[Tensor]) -> dict[str, Any]:
 
 
 def squared_errors(
-    network: type[nn.Module], recipe: Recipe, rows: Tensor, targets: Tensor, places: Sequence[Place]
+    network: Callable[..., nn.Module], recipe: Recipe, rows: Tensor, targets: Tensor, places: Sequence[Place]
 ) -> list[Tensor]:
     """Train a network on each split of rows (N, C) and targets (N,), and return its squared error on each row left out.
 
