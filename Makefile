@@ -34,7 +34,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data train archive sign verify serve stop status logs register scale set-default rollback defaults retire \
+.PHONY: help install data train import archive sign verify serve stop status logs register scale set-default rollback defaults retire \
         predict explain token load-test export gpu-check test test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
@@ -69,6 +69,9 @@ data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 
 train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
+
+import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
+	@$(MARINA) import $(NAME) --network "$(NETWORK)" --weights "$(WEIGHTS)" --size "$(SIZE)" $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
 
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)

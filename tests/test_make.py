@@ -17,6 +17,7 @@ VERBS = [
     "install",
     "data",
     "train",
+    "import",
     "archive",
     "sign",
     "verify",

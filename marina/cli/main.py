@@ -6,7 +6,18 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
-from marina.cli import benchmark, bundle, checks, default_version, experiments, inference, packaging, training, versions
+from marina.cli import (
+    benchmark,
+    bundle,
+    checks,
+    default_version,
+    experiments,
+    import_model,
+    inference,
+    packaging,
+    training,
+    versions,
+)
 from marina.cli.jobs import INTERRUPTED
 from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
@@ -20,6 +31,7 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
     "Train and pack": [
         training.train,
         training.data,
+        import_model.import_,
         packaging.archive,
         packaging.sign,
         packaging.verify,
@@ -48,7 +60,8 @@ app = typer.Typer(
 )
 for topic, commands in TOPICS.items():
     for command in commands:
-        app.command(rich_help_panel=topic)(command)
+        # `import_` is `marina import`: Python reserves the word.
+        app.command(command.__name__.strip("_").replace("_", "-"), rich_help_panel=topic)(command)
 for command in HIDDEN:
     app.command(hidden=True)(command)
 app.add_typer(experiments.app, name="ab", rich_help_panel="Experiments")

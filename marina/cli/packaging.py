@@ -117,9 +117,13 @@ def notes(name: str, weights: Path, data: str | None) -> list[str]:
     no floor. Raises MarinaError if they were trained on other data than `data` or no longer fit the network.
     """
     import models
+    from marina.packaging.imports import IMPORTED
     from marina.training import artifacts, changes
 
     card = artifacts.finished(weights)
+    if card is not None and IMPORTED in card:
+        changes.check_imported(card, weights, models.find(name), data)
+        return [floors.measured(card, models.find(name))]
     if card is None or "fingerprint" not in card:  # not trained, or not trained here
         return []
     model = models.find(name)

@@ -19,6 +19,7 @@ from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
 from marina.packaging import floors, freshness, programs
 from marina.packaging.freshness import closure
+from marina.packaging.imports import IMPORTED
 from marina.packaging.sign import sign
 from marina.settings import ROOT
 
@@ -66,7 +67,7 @@ def checked_card(
     if not file.is_file():
         raise PackagingError(f"{name} {version} is not trained: make train MODEL={name} VERSION={version}")
     card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    if card["preset"] != preset:
+    if card["preset"] not in (preset, IMPORTED):
         words = f"MODEL={name} VERSION={version}"
         raise PackagingError(
             f"{name} {version} was trained with PRESET={card['preset']}: make archive {words} PRESET={card['preset']} "

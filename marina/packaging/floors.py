@@ -39,7 +39,8 @@ def checked(card: Mapping[str, Any], model: Card, requested: Mapping[str, float]
     """
     title, metrics = f"{card['name']} {card['version']}", card["metrics"]
     if unknown := [metric for metric in requested if metric not in metrics]:
-        raise PackagingError(f"{title} has no metric {', '.join(unknown)}; it has: {', '.join(metrics)}")
+        present = ", ".join(metrics) or "none, as it was imported without --data"
+        raise PackagingError(f"{title} has no metric {', '.join(unknown)}; it has: {present}")
     floor = {**model.floor_on(card.get("data", {})), **requested}
     checked_floor = floor if card["preset"] == "full" else requested
     misses = replace(model, floor=checked_floor).below_floor(metrics)
@@ -53,5 +54,7 @@ def checked(card: Mapping[str, Any], model: Card, requested: Mapping[str, float]
 
 def measured(card: Mapping[str, Any], model: Card) -> str:
     """Return a line with the metrics beside the published figure, for data that have no floor of their own."""
+    if not card["metrics"]:
+        return "imported without --data: no metrics"
     metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in card["metrics"].items())
-    return f"{metrics} on {card['data']['name']}; published: {model.anchor}"
+    return f"{metrics} on {card['data']['name']}" + (f"; published: {model.anchor}" if model.anchor else "")

@@ -112,6 +112,21 @@ def packable(done: dict[str, Any], folder: Path, card: Card, data: str | None) -
     return lines
 
 
+def check_imported(done: dict[str, Any], folder: Path, card: Card, data: str | None) -> None:
+    """Raise PackagingError if imported weights no longer fit the CARD or the network, or if `data` are given."""
+    title = f"{done['name']} {done['version']}"
+    if data:
+        raise PackagingError(f"{title} was imported, not trained on {data}: `marina import --data` measures it there")
+    lines = of_interface(done, card)
+    if not weights_load(folder / WEIGHTS, card, done["network"]):
+        lines.append("network code")
+    if lines:
+        raise PackagingError(
+            f"{title}: the weights no longer fit models/{done['name']}.py ({'; '.join(lines)}): restore it as it was, "
+            f"or import the weights again"
+        )
+
+
 def refuse(done: dict[str, Any], lines: list[str]) -> None:
     """Raise WeightsExistError that lists the differences, and the two ways to train all the same."""
     version = done["version"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import nn
 
 import models
 from handlers import codecs
@@ -48,12 +49,7 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     `facts` are the members of card.json that the run provides. Raises EvaluationError if a request of the test split
     fails.
     """
-    weights = {name: value.contiguous().cpu() for name, value in task.network.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)  # like the other files: another user may serve it
-    codecs.save(task.codec, folder)
-    if task.data.labels:
-        artifacts.write_json(task.data.labels, folder / "labels.json")
+    write_network(task.network, task.codec, task.data.labels, folder)
     requests = list(task.requests(task.data))
     card: dict[str, Any] = facts | {"network": task.arguments, "example": write_example(requests[0], folder)}
     card["options"] = task.options
@@ -72,10 +68,25 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         "metrics": task.score(truths, responses) | more_metrics,
         **more_facts,
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "libraries": library_versions(),
     }
     artifacts.write_json(card, folder / artifacts.CARD)
     return card
+
+
+def write_network(network: nn.Module, codec: Any, labels: Sequence[str], folder: Path) -> None:
+    """Write what the handler loads beside card.json: the weights, the codec, and the labels if there are any."""
+    weights = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)  # like the other files: another user may serve it
+    codecs.save(codec, folder)
+    if labels:
+        artifacts.write_json(labels, folder / "labels.json")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that the card records."""
+    return {library: version(library) for library in LIBRARIES}
 
 
 def write_example(request: EvaluationRequest, folder: Path) -> dict[str, Any]:

@@ -1,10 +1,6 @@
 """The user's weights survive `marina archive` and changes of the model's file."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -15,23 +11,15 @@ from marina.cli import packaging, training
 from marina.cli.training import Preset
 from marina.packaging import freshness
 from marina.settings import ROOT
+from tests.support.checkout import copied, marina
 from tests.support.own_images import image_folders
 
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """A copy of the code, without data, weights and archives, in which the user has images of their own."""
-    for folder in ("models", "handlers", "marina"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    """A copy of the code, in which the user has images of their own."""
     image_folders(tmp_path / "mine")
-    return tmp_path
-
-
-def marina(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MARINA_", "PYTHONPATH"))}
-    command = [sys.executable, "-m", "marina", *arguments]
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    return copied(tmp_path)
 
 
 def test_a_changed_model_and_archive_leave_the_users_weights(checkout):
