@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 import models
-from marina.cli import main, training
+from marina.cli import main
 from marina.training import hardware as hardware_options
 from marina.training import run as fit
 from marina.training import tasks, trainer
@@ -69,7 +69,6 @@ def test_the_device_that_is_trained_on_is_asked(device):
 def test_the_command_line_has_the_last_word(device, monkeypatch):
     given = []
     monkeypatch.setattr(fit, "train", lambda *arguments: given.append(arguments[4]) or Path("artifacts"))
-    monkeypatch.setattr(training.freshness, "record", lambda *_: None)
     for more in ([], ["--precision", "32-true"], ["--precision", "bf16-mixed"]):
         assert CliRunner().invoke(main.app, ["train", "lenet", *more]).exit_code == 0
     device(None, bf16=True)

@@ -111,7 +111,7 @@ def test_serving_options_change_without_training(monkeypatch, tmp_path):
     folder = untrained("lenet", tmp_path / "lenet" / "1.0")
     changed = replace(models.find("lenet"), serving=replace(models.find("lenet").serving, batch_size=3))
     monkeypatch.setattr(models, "find", lambda _: changed)
-    assert build.checked_card("lenet", "1.0", folder, "quick")["serving"]["batch_size"] == 3
+    assert build.checked_card("lenet", "1.0", folder, "quick", {})["serving"]["batch_size"] == 3
 
 
 def serving(**changes) -> dict:

@@ -76,5 +76,5 @@ def test_files_of_no_known_format_are_refused_with_the_known_formats(elsewhere):
 
 def test_formats_have_unique_names_and_image_folder_is_tried_last():
     names = [one.name for one in data.known_formats()]
-    assert len(set(names)) == len(names) == 16
+    assert len(set(names)) == len(names) == 18
     assert names == [*sorted(set(names) - {"image_folder"}), "image_folder"]
