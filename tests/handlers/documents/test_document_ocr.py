@@ -78,6 +78,73 @@ def test_a_field_is_explained_by_its_line(finder):
     assert Image.open(io.BytesIO(bare.body)).height == 32 * 8
 
 
+DATE, TOTAL, NAME = "开票日期：2026年01月31日", "（小写）￥12.50", "王金"
+
+
+@pytest.fixture
+def read(worker, monkeypatch):
+    """`read(texts)`: the invoice's worker, which reads these lines on every page; the scores rise from line to line."""
+
+    def reads(*texts):
+        lines = [
+            page_reader.RecognizedLine(
+                [10.0 * number, 20.0, 100.0, 40.0],
+                0.1234567 * (number + 1),
+                torch.full((40, 32), 10 + number, dtype=torch.uint8),
+                Reading([Character(one, 0.9, place, place) for place, one in enumerate(text)], 0.5),
+            )
+            for number, text in enumerate(texts)
+        ]
+        monkeypatch.setattr(page_reader, "recognize_lines", lambda *_: [lines])
+        return worker("invoice")
+
+    return reads
+
+
+@pytest.mark.parametrize(
+    ("texts", "target", "explained"),
+    [
+        ((NAME, TOTAL, DATE), None, TOTAL),
+        ((NAME, TOTAL, DATE), "date", DATE),
+        ((NAME, DATE), None, DATE),
+        ((DATE, NAME), None, NAME),
+    ],
+    ids=["total", "field", "best score", "best score beside a field"],
+)
+def test_the_explained_line_is_the_fields_or_the_totals_or_the_most_certain(read, texts, target, explained):
+    fields = {"body": picture(size=(256, 256))} | ({"target": target} if target else {})
+    (response,) = read(*texts).send(SampleRequest(fields, EXPLAIN))
+    place = texts.index(explained)
+    assert response.json["target"] == {
+        "field": target,
+        "score": round(0.1234567 * (place + 1), 6),
+        "box": pytest.approx([10 * place, 20, 100, 40], abs=0.01),
+        "text": explained,
+        "confidence": 0.5,
+    }
+
+
+def test_an_explanation_is_of_the_whole_line_relative_to_paper(read, monkeypatch):
+    worker, made = read(NAME, TOTAL), []
+    monkeypatch.setattr(worker.handler, "explain_score", lambda *given: made.append(given) or {})
+    worker.send(SampleRequest({"body": picture(size=(256, 256))}, EXPLAIN))
+    ((pixels, batch, paper, score, as_png),) = made
+    assert pixels.shape == (1, 32, 40)
+    assert set(pixels.flatten().tolist()) == {255 - 11}
+    torch.testing.assert_close(batch, torch.full((1, 1, 32, 40), 11 / 255))
+    assert (paper, as_png) == (1 / 255, False)
+    with torch.no_grad():
+        best = worker.handler.network.reader(batch).log_softmax(dim=2).amax(dim=2)  # (1, T)
+        torch.testing.assert_close(score(batch), best.sum(dim=1))
+
+
+def test_a_page_without_fields_has_no_target(read):
+    fields = {"body": picture(size=(256, 256)), "target": "total"}
+    (response,) = read(NAME).send(SampleRequest(fields, EXPLAIN))
+    assert (response.status, response.json["field"]) == (400, "target")
+    assert response.json["message"].endswith("those are: none")
+
+
 @pytest.mark.parametrize("target", ["", "buyer.name", "items.0.amount", "total.x", "0"])
 def test_a_field_that_was_not_found_is_refused_with_those_that_were(finder, target):
     good, bad = finder.send(

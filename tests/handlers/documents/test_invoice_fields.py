@@ -140,6 +140,7 @@ def test_labels_may_be_misread_by_a_character_but_not_taken_for_each_other():
         ("code", "01100190011", None),
         ("number", "1234567", None),
         ("number", "l2345678", "12345678"),
+        ("number", "26112000000012345678", "26112000000012345678"),  # of a fully digital invoice
         ("check_code", "12345 67890 12345 67890", "12345678901234567890"),
         ("machine_number", "49909876543x", None),
         ("date", "2026年02月29日", None),
@@ -148,15 +149,19 @@ def test_labels_may_be_misread_by_a_character_but_not_taken_for_each_other():
         ("date", "2024-02-09", None),
         ("amount", "￥1,234.50", "1234.50"),
         ("amount", "-1234.5O", "-1234.50"),
+        ("amount", "Y12.50", "12.50"),  # a misread ¥
         ("amount", "1234.5", None),
         ("quantity", "12.3893805", "12.3893805"),
+        ("quantity", "1,200", "1200"),
         ("quantity", "一", None),
         ("rate", "13%", "13%"),
         ("rate", "免税", "免税"),
+        ("rate", "不征税", "不征税"),
         ("rate", "9以", "9%"),  # nothing else can stand there
         ("rate", "13", None),
         ("rate", "13%x", None),
         ("in_words", "⊗壹佰元整", "壹佰元整"),
+        ("in_words", "×壹佰元整", "壹佰元整"),
         ("in_words", "一百元", None),
         ("kind", "深圳电子发票(普通发票)", "电子发票（普通发票）"),
         ("kind", "收据", None),

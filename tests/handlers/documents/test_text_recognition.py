@@ -65,7 +65,8 @@ def test_what_there_is_less_of_is_ink(paper, letters):
 
 def test_an_alphabet_is_every_character_once():
     codec = TextLineCodec.fit(["票好", "a 好"], 32, 1024)
-    assert codec.alphabet == " a好票"
+    assert (codec.alphabet, codec.height, codec.max_width) == (" a好票", 32, 1024)
+    assert codec.numbers("").dtype == torch.int64
     assert codec.numbers("a票x").tolist() == [2, 4]  # what it lacks is left out
 
 
