@@ -89,6 +89,20 @@ def test_an_empty_new_file_keeps_the_position(engine, file, ingest, caplog):
     assert not old.exists()
 
 
+def test_an_old_file_that_outlived_a_crash_is_deleted_and_not_read_again(engine, file, ingest):
+    """As after a kill between the commit and the deletion."""
+    add(file, line("a"))
+    ingest.read()
+    old = file.rename(file.with_name("exposures.jsonl.1"))
+    copy = old.read_bytes()
+    add(file, line("b"))
+    ingest.read()
+    old.write_bytes(copy)
+    add(file, line("c"))
+    assert ingest.read() == 1
+    assert not old.exists()
+
+
 def test_another_file_of_the_same_name_is_read_from_its_beginning(engine, file, ingest):
     """Even one with the same inode: file systems reuse them."""
     add(file, line("a"))

@@ -137,3 +137,20 @@ def test_last_creation_and_last_change_of_the_split():
     again = [*steps, (4, "create", two), (5, "mirror", two)]
     assert [creation(history(*again)).at - NOW, last_split_change(history(*again)).at - NOW] == [4, 4]
     assert [creation(history(steps[1])).at - NOW, last_split_change(history(steps[1], steps[2])).at - NOW] == [1, 1]
+
+
+def test_results_are_in_order_of_time_however_they_were_logged(database):
+    """Sequential tests and confidence sequences read them in this order."""
+    insert_rows(database, Exposure, *(exposure_row(name, A, at=at) for name, at in (("c", 3), ("a", 2), ("b", 2))))
+    insert_rows(database, Exposure, exposure_row("d", B, at=1))
+    insert_rows(
+        database,
+        Feedback,
+        *({"request_id": name, "received": NOW, "reward": 1.0, "status": "accepted"} for name in "cabd"),
+    )
+    copies = {"variant": "m@3.0", "experiment": "e", "status": 200, "seconds": None, "prediction": None}
+    insert_rows(database, MirroredRequest, *({**copies, "request_id": name, "at": NOW} for name in "cabd"))
+    assert queries.requests(database, "e", NOW)[A].at.tolist() == [NOW + 2, NOW + 2, NOW + 3]
+    assert [row.unit for row in queries.rewards(database, "e", NOW)] == ["d", "a", "b", "c"]
+    assert [pair.at - NOW for pair in queries.mirror_pairs(database, "e", NOW)] == [1, 2, 2, 3]
+    assert list(queries.shares(database, "e", NOW)) == [A, B]
