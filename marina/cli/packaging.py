@@ -70,7 +70,8 @@ def plan(
     replace: bool = False,
     more: Sequence[str] = (),
 ) -> list[Job]:
-    """Return the jobs that bring the archives of `names` up to date: trainings first, each followed by its packing.
+    """Return the jobs that bring the archives of `names` up to date: what is trained already, then each training with
+    its packing, so that a model can be served while others are still trained.
 
     What exists is trained again only with `replace`, and then in full unless another preset is given. Packing runs, and
     checks, whenever data, a preset or `more` options of packing are given.
@@ -78,15 +79,17 @@ def plan(
     new = [name for name in names if replace or not (ARTIFACTS / name / version / "card.json").is_file()]
     trained_as = preset or (Preset.full if replace else None)
     trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace)} if new else {}
-    planned = list(trained.values())
+    packing = dict[str, Job]()
     forced = bool(data or preset or more)
     for place, name in enumerate(names, start=1):
         target = STORE / f"{name}-{version}.mar"
         if forced or f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
             words = ["pack", name, "--version", version, "--preset", (preset or Preset.full).value]
             words += [*(["--data", data] if data else []), *more, "--position", f"{place} of {len(names)}"]
-            planned.append(Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys())))
-    return planned
+            packing[f"train {name}"] = Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys()))
+    pairs = [(job, packing.get(name)) for name, job in trained.items()]
+    ready = [job for name, job in packing.items() if name not in trained]
+    return ready + [job for pair in pairs for job in pair if job is not None]
 
 
 def pack(

@@ -1,4 +1,4 @@
-"""The models that a command names, in the order of their training: longest first.
+"""The models that a command names, in the order of their training: those without first, then longest first.
 
 CARDs are read as source text, not imported: importing a model imports torch, which takes seconds, and `make archive`
 with nothing to do must end in less than one.
@@ -79,8 +79,11 @@ def check_trainable(names: Iterable[str]) -> None:
 
 
 def longest_first(names: Iterable[str], artifacts: Path) -> list[str]:
-    """Sort by training time, so that no core idles at the end while another is still at a long one."""
-    return sorted(names, key=lambda name: -training_seconds(name, artifacts))
+    """Sort by training time, so that no core idles at the end while another is still at a long one.
+
+    Models with published weights, which are not trained, come first: they can be served after seconds.
+    """
+    return sorted(names, key=lambda name: (facts(name).training_seconds > 0, -training_seconds(name, artifacts)))
 
 
 def training_seconds(name: str, artifacts: Path) -> float:
