@@ -51,6 +51,5 @@ CARD = Card(
     floor={"accuracy": 0.92},
     anchor="91.28 % on CIFAR-10",
     source="Howard et al., arXiv:1704.04861, in the 32x32 form of the course",
-    starter=True,
     training_seconds=58,
 )

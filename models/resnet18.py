@@ -67,6 +67,5 @@ CARD = Card(
     floor={"accuracy": 0.94},
     anchor="93.02 % on CIFAR-10, kuangliu/pytorch-cifar",
     source="He et al., arXiv:1512.03385, in the 32x32 form of the course",
-    starter=True,
     training_seconds=64,
 )

@@ -59,6 +59,5 @@ CARD = Card(
     floor={"accuracy": 0.83},
     anchor="93-94 % on microblogs",
     source="Kim, arXiv:1408.5882",
-    starter=True,
     training_seconds=131,
 )
