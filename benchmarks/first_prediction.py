@@ -44,7 +44,8 @@ class Cost:
 def clone(folder: Path) -> Path:
     """Clone the last commit into `folder`, its packages installed as here; return the checkout."""
     checkout = folder / "marina"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
+    command = ["git", "clone", "--quiet", str(ROOT), str(checkout)]
+    subprocess.run(command, check=True)
     for pattern in INSTALLED:
         for file in ROOT.glob(pattern):
             if (target := checkout / file.relative_to(ROOT)).is_file():
@@ -81,33 +82,31 @@ def processor_seconds(checkout: Path) -> float:
     return total
 
 
+def archives(checkout: Path, began: float) -> list[str]:
+    """Return the archives in the order in which they could be served, with the seconds until then."""
+    signatures = sorted((file.stat().st_mtime, file.name) for file in (checkout / "archive" / "store").glob("*.sig"))
+    return [f"{name.removesuffix('.mar.sig')} {signed - began:.0f} s" for signed, name in signatures]
+
+
 def main() -> None:
     """Measure, and print the facts, the costs and the response."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--with-bfloat16", action="store_true")
     variables = environment(parser.parse_args().with_bfloat16)
+    print(machine.facts(), f"load average {os.getloadavg()[0]:.1f}", WITHOUT_BFLOAT16.keys() & variables.keys())
     with tempfile.TemporaryDirectory(prefix="marina-") as folder:
         checkout = clone(Path(folder))
         shutil.copy(package_folder("skimage") / "data" / "chelsea.png", checkout / "cat.png")
         began = time.time()
         try:
             costs = [run(f"make {verb}", checkout, variables) for verb in ("archive", "serve")]
-            url = f"http://127.0.0.1:{variables['MARINA_PORT']}/predictions/{MODEL}"
-            response = subprocess.run(
-                ["curl", "-sS", "-T", "cat.png", url], cwd=checkout, capture_output=True, text=True
-            )
+            curl = ["curl", "-sS", "-T", "cat.png", f"http://127.0.0.1:{variables['MARINA_PORT']}/predictions/{MODEL}"]
+            response = subprocess.run(curl, cwd=checkout, capture_output=True, text=True, check=False)
         finally:
-            subprocess.run(["make", "stop"], cwd=checkout, env=variables, check=False)
-        archives = sorted((checkout / "archive" / "store").glob("*.mar.sig"), key=lambda file: file.stat().st_mtime)
-        written = [f"{file.name.removesuffix('.mar.sig')} {file.stat().st_mtime - began:.0f} s" for file in archives]
-    print(
-        f"\n{machine.facts()}\nload average {os.getloadavg()}, {'with' if not variables.get('ONEDNN_MAX_CPU_ISA') else 'without'} bfloat16"
-    )
-    print(*costs, sep="\n")
-    print(
-        f"{'together':<14} {sum(cost.wall for cost in costs):6.0f} s wall, {sum(cost.processor for cost in costs):6.0f} s processor"
-    )
-    print(f"archives: {', '.join(written)}")
+            run("make stop", checkout, variables)
+        signed = archives(checkout, began)
+    together = Cost("together", sum(cost.wall for cost in costs), sum(cost.processor for cost in costs))
+    print(*costs, together, f"archives: {', '.join(signed)}", f"load average {os.getloadavg()[0]:.1f}", sep="\n")
     print(f"$ curl -T cat.png /predictions/{MODEL}\n{response.stdout or response.stderr}")
 
 

@@ -9,6 +9,8 @@ import models
 from marina.cli import selection, training
 from marina.errors import MarinaError, NoRecipeError
 
+STARTER_SECONDS = 70  # of training, by the CARDs: the first command ends within three minutes on two cores
+
 
 @pytest.mark.parametrize("name", models.names())
 def test_the_facts_are_those_of_the_card(name):
@@ -74,6 +76,22 @@ def test_the_longest_goes_first_by_what_the_last_training_here_took(tmp_path):
     assert selection.longest_first(names, tmp_path) == ["lenet", "rnn_lm", "digits_cnn"]
     trained(tmp_path, "lenet", "2.0", 1.0)
     assert selection.longest_first(names, tmp_path) == ["rnn_lm", "digits_cnn", "lenet"]
+
+
+def test_what_is_not_trained_goes_first(tmp_path):
+    names = ["lenet", "efficientnet_lite0", "rnn_lm"]
+    assert selection.longest_first(names, tmp_path) == ["efficientnet_lite0", "rnn_lm", "lenet"]
+
+
+def test_the_starters_are_of_three_tasks_and_trained_within_their_budget(tmp_path):
+    starters = [name for name in models.names() if models.find(name).starter]
+    assert sum(models.find(name).training_seconds for name in starters) <= STARTER_SECONDS
+    assert {models.find(name).task for name in starters} == {
+        "image_classification",
+        "tabular_regression",
+        "text_classification",
+    }
+    assert selection.longest_first(starters, tmp_path)[0] == "efficientnet_lite0"
 
 
 def test_a_quick_training_tells_nothing_of_a_full_one(tmp_path):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serve.support.real import IMAGES, TABLES, TEXTS
+from tests.serve.support.real import DIGITS, TABLES, TEXTS
 
 pytestmark = pytest.mark.serve
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", DIGITS)
 def test_an_image_is_explained_as_a_picture_and_as_json(starters, tests_of, name):
     request = tests_of(name)[0]
     bare = starters.http.post(
@@ -50,7 +50,7 @@ def test_a_bigger_house_is_explained_as_dearer(starters, tests_of, name):
     )
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", DIGITS)
 def test_masking_the_pixels_with_the_largest_attribution_costs_the_most(starters, tests_of, name):
     """Masking the 5 % of pixels with the largest attribution lowers the probability more than masking other 5 %."""
     largest, other = [], []

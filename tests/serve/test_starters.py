@@ -1,11 +1,16 @@
 """The trained models over HTTP: metrics as in their cards, and bad input, which kills no worker."""
 
+import io
 import json
 import re
 
 import httpx
 import pytest
+import torch
+from PIL import Image
+from skimage import data as photos
 
+from handlers.codecs.image import png
 from marina.training import evaluation
 from marina.training.task import EvaluationRequest
 from tests.serve.support.bundle import eventually
@@ -34,6 +39,18 @@ def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
     for metric, value in measured.items():
         # Sums over another batch differ in the last bits of a float32; no predicted class may change because of it.
         assert value == pytest.approx(card["metrics"][metric], abs=1e-4 if TASK[name] == "tabular_regression" else 1e-9)
+
+
+def test_a_photograph_of_a_cat_is_a_cat(starters):
+    """As `curl -T cat.png` sends it; one of the classes of cats is explained, another one on request."""
+    cat = png(torch.from_numpy(photos.chelsea()).permute(2, 0, 1))
+    best = starters.http.put("/predictions/efficientnet_lite0", content=cat).json()["predictions"]
+    assert {row["label"] for row in best[:3]} == {"tabby", "tiger cat", "Egyptian cat"}
+    why = starters.http.put("/explanations/efficientnet_lite0", content=cat, params={"target": "tabby"}).json()
+    assert why["target"]["label"] == "tabby"
+    picture_of = {"accept": "image/png"}
+    heat = starters.http.put("/explanations/efficientnet_lite0", content=cat, headers=picture_of)
+    assert Image.open(io.BytesIO(heat.content)).format == "PNG"
 
 
 def json_of(**members) -> EvaluationRequest:

@@ -115,7 +115,7 @@ def test_the_example_loads_and_is_the_one_of_the_guide(tmp_path):
     (tmp_path / "guide.yaml").write_text("\n".join(blocks("docs/guides/experiments.md", "yaml")), encoding="utf-8")
     result = spec.load(ROOT / "experiments.yaml")
     assert result == spec.load(tmp_path / "guide.yaml")
-    assert result["digits"].weights == {"resnet18@1.0": 90, "mobilenet_v1@1.0": 10}
+    assert result["digits"].weights == {"digits_cnn@1.0": 90, "lenet@1.0": 10}
     assert result["digits"].guard == Guard()
 
 

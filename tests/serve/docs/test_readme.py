@@ -29,5 +29,5 @@ def test_every_command_of_the_readme_works(tmp_path_factory):
     assert (reader.checkout / "var" / "reports" / "load-test.html").is_file()
     assert (reader.checkout / "artifacts" / "lenet" / "1.0" / "exports" / "lenet.onnx").is_file()
     assert "Authorization: Bearer " in outputs["make token"]
-    assert "mobilenet_v1@1.0" in outputs["make ab"]
+    assert "lenet@1.0" in outputs["make ab"]
     assert "is the smaller network as good?" in (reader.checkout / "var" / "reports" / "digits.html").read_text()

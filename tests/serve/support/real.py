@@ -18,6 +18,7 @@ IMAGES, TEXTS, TABLES = (
     [name for name in STARTERS if TASK[name] == task]
     for task in ("image_classification", "text_classification", "tabular_regression")
 )
+DIGITS = [name for name in IMAGES if models.find(name).data == "mnist"]
 
 
 def card_of(name: str, version: str = "1.0") -> dict[str, Any]:
