@@ -102,6 +102,8 @@ def fit(
     if is_first_process():
         console.print(f"  {found.summary(whole)}", markup=False)
     dataset = whole if preset == "full" else quick_subset(whole, kind.QUICK)
+    if recipe.epochs and not len(dataset.train):
+        raise MarinaError(f"{title}: {found.short_name} has no training examples, its files are for testing only")
     more = dict[str, Any]()
     try:
         if labels == 1:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from marina.training import data
+from marina.errors import MarinaError
+from marina.training import data, run
 from marina.training.data.formats.imagenet_real import categories, is_imagenet_real
 from marina.training.data.standins.photographs import PHOTOGRAPHS
 from tests.support.samples import picture
@@ -68,6 +69,12 @@ def test_images_with_other_names_are_none_of_imagenet(elsewhere):
     assert is_imagenet_real(path)
     (path / "real.json").unlink()
     assert not is_imagenet_real(path)
+
+
+def test_nothing_is_trained_on_data_that_are_for_testing_only(elsewhere):
+    with pytest.raises(MarinaError, match=r"^lenet 1\.0: photographs has no training examples"):
+        run.train("lenet", data="photographs")
+    assert not (elsewhere / "artifacts" / "lenet" / "1.0").exists()
 
 
 def test_the_stand_in_is_in_the_same_format_and_begins_with_the_cat(elsewhere):
