@@ -17,7 +17,7 @@ CARD = Card(
         "std": (128 / 255, 128 / 255, 128 / 255),
     },
     recipe=Recipe(epochs=0, batch_size=1, lr=0.0, pretrained="efficientnet_lite0_imagenet"),
-    serving=Serving(batch_size=8, channels_last=True, explain_steps=16),
+    serving=Serving(batch_size=8, channels_last=True),
     floor={"accuracy": 0.6, "top5": 0.85},
     anchor="75.1 % top-1 on ImageNet's validation set, tensorflow/tpu; here eight photographs",
     source="Tan and Le, arXiv:1905.11946, in the form without squeeze and excitation; ImageNet weights: Apache-2.0",
