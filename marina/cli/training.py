@@ -65,6 +65,12 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed, ...", show_default="the recipe's own")
     ] = None,
+    keep_in_memory: Annotated[
+        int | None,
+        typer.Option(
+            help="MB of encoded images a split; more are read from disk", show_default="a quarter of the memory"
+        ),
+    ] = None,
 ) -> None:
     """Train models into artifacts/NAME/VERSION/. Ctrl-C, and the same command resumes from the last checkpoint.
 
@@ -80,7 +86,7 @@ def train(
     own = option_flags.overrides_of(chosen, words)
     if len(chosen) > 1 or selection.missing_warm_starts(chosen, ARTIFACTS):
         flags = {"--labels": labels, "--accelerator": accelerator, "--devices": devices, "--num-nodes": num_nodes}
-        flags |= {"--strategy": strategy, "--precision": precision}
+        flags |= {"--strategy": strategy, "--precision": precision, "--keep-in-memory": keep_in_memory}
         more = tuple(str(word) for flag, value in flags.items() if value is not None for word in (flag, value))
         more += option_flags.flags_of(words, pretrained)
         jobs.run(training_jobs(chosen, version, data, preset, replace, more), job_count)
@@ -88,7 +94,7 @@ def train(
     from marina.training import run
     from marina.training.hardware import Hardware
 
-    hardware = Hardware(accelerator, devices, num_nodes, strategy, precision)
+    hardware = Hardware(accelerator, devices, num_nodes, strategy, precision, keep_in_memory)
     try:
         wanted: Literal["full", "quick"] | None = preset.value if preset else None
         run.train(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -164,7 +164,7 @@ def learn(
             facts[CHECKPOINT] = loaded.facts
             console.print(f"  {loaded.line}", markup=False)
 
-    whole = found.load(card.task)
+    whole = replace(found.load(card.task), memory=hardware.memory)
     if is_first_process():
         console.print(f"  {found.summary(whole)}", markup=False)
     data = whole if options.preset == "full" else quick_subset(whole, kind.QUICK)

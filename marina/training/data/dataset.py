@@ -117,7 +117,8 @@ class Dataset:
 
     `labels` are the names of the classes; `columns` those of a table, the target last; `note` is copied into the card.
     `splits` is the origin of each split, such as "given" or "held out"; `unused` the number of files that are in none,
-    by their kind; `contents` describes what the format's name and the labels do not.
+    by their kind; `contents` describes what the format's name and the labels do not. `memory` is the number of
+    bytes that the encoded images of a split may take (None: a quarter of the machine's).
     """
 
     train: Split
@@ -129,6 +130,7 @@ class Dataset:
     splits: Mapping[str, str] = field(default_factory=lambda: dict(ALL_GIVEN))
     unused: Mapping[str, int] = field(default_factory=dict)
     contents: str = ""
+    memory: int | None = None
 
     @property
     def sizes(self) -> dict[str, int]:

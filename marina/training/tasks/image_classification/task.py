@@ -8,7 +8,7 @@ from torchvision.utils import make_grid
 
 from handlers.codecs.image import ImageCodec
 from marina.training.data.augmentation import Augmentation
-from marina.training.data.batches import Examples
+from marina.training.data.batches import Examples, encoded
 from marina.training.data.dataset import Dataset, Split
 from marina.training.task import EvaluationRequest
 from marina.training.tasks.common.classification import Classification
@@ -17,7 +17,7 @@ GRID = 64  # images in the picture on TensorBoard
 
 
 class ImageClassification(Classification):
-    """Images lie in memory as (N, C, S, S) of uint8, and are augmented and normalized batch by batch."""
+    """Images are (N, C, S, S) of uint8, and are augmented and normalized batch by batch."""
 
     MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
     codec: ImageCodec
@@ -28,7 +28,11 @@ class ImageClassification(Classification):
         self.arguments = {"num_classes": len(self.data.labels)}
 
     def encode(self, split: Split) -> Examples:
-        return Examples(torch.stack([self.codec.pixels(file) for file in split.inputs]), torch.tensor(split.targets))
+        return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
+
+    def encode_one(self, file: bytes, target: int) -> tuple[Tensor, Tensor]:
+        """Return the pixels of an image and the number of its class."""
+        return self.codec.pixels(file), torch.tensor(target)
 
     def inputs(self, batch: Tensor) -> Tensor:
         return self.codec.normalize(self.augment(batch) if self.training else batch)
