@@ -190,6 +190,15 @@ def divided(everything: Split, test_share: float, stratified: bool = True, **met
     return with_missing_splits({"train": everything}, test_share, stratified, **metadata, splits=UNDIVIDED)
 
 
+def with_tags(data: Dataset) -> Dataset:
+    """Return a data set of objects with the numbers of the labels in each image, sorted, as its targets."""
+    train, validation, test = (
+        Split(split.inputs, [sorted(set(target["labels"])) for target in split.targets])
+        for split in (data.train, data.validation, data.test)
+    )
+    return replace(data, train=train, validation=validation, test=test)
+
+
 @dataclass(frozen=True)
 class Format:
     """A public on-disk format and its reader.

@@ -1,4 +1,7 @@
-"""Images with labels in CSV files: labels.csv, or a table for each split, with a column of files and one of labels."""
+"""Images with labels in CSV files: labels.csv, or a table for each split, with a column of files and one of labels.
+
+For image_tagging a cell may hold several labels, with | or ; between, or each label has a column of 0 and 1.
+"""
 
 import csv
 from collections import Counter
