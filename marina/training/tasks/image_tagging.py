@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MultilabelF1Score
@@ -80,19 +80,20 @@ class ImageTagging(Task):
         whose tags are all right; a tag counts from a probability of 0.5 on.
         """
         named = [
-            {tag["label"] for tag in response["tags"] if tag["probability"] >= THRESHOLD} for response in responses
+            [tag["label"] for tag in response["tags"] if tag["probability"] >= THRESHOLD] for response in responses
         ]
-        labels = sorted({label for labels in (*truths, *named) for label in labels})
+        labels = sorted({label for each in (*truths, *named) for label in each})
         right, found = (
             indicators([[labels.index(label) for label in each] for each in rows], len(labels))
             for rows in (truths, named)
         )
-        precision, recall, f1, _ = precision_recall_fscore_support(right, found, average="micro", zero_division=0)
+        hits, returned, shown = ((right & found).sum(axis=0), found.sum(axis=0), right.sum(axis=0))  # of each label
+        each = 2 * hits / np.maximum(1, returned + shown)
         return {
-            "f1": float(f1),
-            "precision": float(precision),
-            "recall": float(recall),
-            "f1_macro": float(f1_score(right, found, average="macro", zero_division=0)),
+            "f1": float(2 * hits.sum() / max(1, returned.sum() + shown.sum())),
+            "precision": float(hits.sum() / max(1, returned.sum())),
+            "recall": float(hits.sum() / max(1, shown.sum())),
+            "f1_macro": float(each.mean()) if len(each) else 0.0,
             "subset_accuracy": float((right == found).all(axis=1).mean()),
         }
 
