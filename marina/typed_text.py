@@ -13,7 +13,7 @@ DESCRIPTIONS = {int: "a whole number", float: "a number", bool: "true or false",
 def value_of(text: str, hint: Any, lowest: int = 1) -> Any:
     """Return the text as a value of the type `hint`; whole numbers are at least `lowest`, others not negative.
 
-    Raises ValueError, which says what the member takes.
+    Raises ValueError, whose message is what the member takes.
 
     >>> value_of("1e-3", float), value_of("none", int | None), value_of("flip, gray", tuple[str, ...])
     (0.001, None, ('flip', 'gray'))

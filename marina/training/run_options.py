@@ -59,7 +59,13 @@ class RunOptions:
 def given(
     data: str | None, preset: Preset | None, labels: float | None, own: Mapping[str, Any], pretrained: str | None
 ) -> RunOptions:
-    """Return the options of a command; raises MarinaError if there is no file `pretrained`."""
+    """Return the options of a command; raises MarinaError if there is no file `pretrained`, or for a quick run of
+    several epochs.
+    """
+    if preset == "quick" and own.get("recipe.epochs") not in (None, RESET, 0, 1):
+        raise MarinaError(
+            f"a quick run is one epoch, not {own['recipe.epochs']}: leave out PRESET=quick, or the epochs"
+        )
     if pretrained == NOTHING:
         return RunOptions(data, preset, labels, {**own, DIGEST: RESET})
     if not pretrained:

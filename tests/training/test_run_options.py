@@ -108,6 +108,11 @@ def test_other_data_are_another_run_than_the_stopped_one(mine, elsewhere, monkey
     assert card_in(FOLDER)["preset"] == "full"
 
 
+def test_a_quick_run_has_no_number_of_epochs(mine):
+    with pytest.raises(MarinaError, match="a quick run is one epoch, not 20"):
+        run.train("lenet", data="mine", preset="quick", own={"recipe.epochs": 20})
+
+
 def test_data_of_a_run_that_failed_are_not_remembered(elsewhere):
     image_folders(elsewhere / "mine", count=1)
     with pytest.raises(ValueError, match="minimum"):
