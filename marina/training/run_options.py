@@ -91,7 +91,7 @@ def settled(card: Card, version: str, done: dict[str, Any] | None, own: RunOptio
         kept = own.over(earlier)
         return kept, f"as its stopped run: {kept.text()}" if kept != own and kept.text() else ""
     newest = newest_card(card.name)
-    if own.data or newest is None or newest["data"]["name"] == card.data:
+    if own.data or newest is None or changes.data_of(newest) == card.data:
         return own, ""
     line = f"data {newest['data']['name']}, as {newest['version']}; DATA={card.data} is the CARD's own"
     if more := ", ".join(described(newest.get(OVERRIDES, {}), newest.get(CHECKPOINT, {}).get("path"))):
