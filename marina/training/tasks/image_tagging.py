@@ -34,7 +34,7 @@ class LogitF1(MultilabelF1Score):
 class ImageTagging(Task):
     """Images are (N, C, S, S) of uint8, targets (N, labels) of 0 and 1; each label has a binary cross entropy.
 
-    The targets of a split are the numbers of each image's labels.
+    The targets of a split are the numbers of each image's labels, or the one number of a data set of classes.
     """
 
     METRIC = "f1"
@@ -51,9 +51,10 @@ class ImageTagging(Task):
     def encode(self, split: Split) -> Examples:
         return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
 
-    def encode_one(self, file: bytes, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def encode_one(self, file: bytes, target: Sequence[int] | int) -> tuple[Tensor, Tensor]:
         """Return the pixels of an image, and 1 for each of its labels, (labels,)."""
-        return self.codec.pixels(file), torch.from_numpy(indicators([numbers], len(self.data.labels))[0]).float()
+        (row,) = indicators([numbers(target)], len(self.data.labels))
+        return self.codec.pixels(file), torch.from_numpy(row).float()
 
     def new_metric(self) -> Metric:
         return LogitF1(len(self.data.labels), average="micro")
@@ -66,9 +67,9 @@ class ImageTagging(Task):
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
-        for file, numbers in zip(data.test.inputs, data.test.targets, strict=True):
+        for file, target in zip(data.test.inputs, data.test.targets, strict=True):
             kind = "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png"
-            yield EvaluationRequest(file, kind, [data.labels[number] for number in numbers])
+            yield EvaluationRequest(file, kind, [data.labels[number] for number in numbers(target)])
 
     @property
     def options(self) -> dict[str, str]:
@@ -129,6 +130,11 @@ class ImageTagging(Task):
         }
 
 
+def numbers(target: Sequence[int] | int) -> Sequence[int]:
+    """Return the numbers of an image's labels."""
+    return [target] if isinstance(target, int) else target
+
+
 def indicators(rows: Sequence[Sequence[int]], count: int) -> NDArray[np.int64]:
     """Return 1 for each number of a row, otherwise 0: (N, count).
 
@@ -136,6 +142,6 @@ def indicators(rows: Sequence[Sequence[int]], count: int) -> NDArray[np.int64]:
     [[1, 0, 1], [0, 0, 0]]
     """
     found = np.zeros((len(rows), count), dtype=np.int64)
-    for place, numbers in enumerate(rows):
-        found[place, list(numbers)] = 1
+    for place, row in enumerate(rows):
+        found[place, list(row)] = 1
     return found

@@ -8,6 +8,7 @@ from PIL import Image
 import models
 from marina.training import run, tasks
 from marina.training.data import find
+from tests.support.own_images import image_folders
 from tests.support.voc_samples import devkit
 from tests.training.kit import card_in
 
@@ -38,6 +39,15 @@ def test_objects_of_voc_are_tags(elsewhere):
     dataset = find("./VOCdevkit").load("image_tagging")
     assert dataset.labels == ("cat", "dog")
     assert {tuple(target) for target in dataset.train.targets} == {(0,), (0, 1)}
+
+
+def test_classes_in_folders_are_one_tag_each(elsewhere):
+    image_folders(elsewhere / "mine")
+    data = find("./mine").load("image_tagging")
+    card = replace(models.find("lenet"), task="image_tagging")
+    task = tasks.find("image_tagging")(card, card.recipe, data)
+    assert task.train_examples.targets.sum(dim=1).tolist() == [1] * len(data.train)
+    assert [request.truth for request in task.requests(data)] == [[data.labels[t]] for t in data.test.targets]
 
 
 def test_a_model_learns_tags_from_a_table(elsewhere, monkeypatch):

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split, divided, with_missing_splits
+from marina.training.data.dataset import Dataset, FileContents, Format, Split, divided, with_missing_splits, with_tags
 from marina.training.data.image_files import images_in, split_folders, unused_files
 
 CONFIGURATIONS = ("data.yaml", "data.yml")
@@ -81,6 +81,11 @@ def read_yolo(path: Path, masks: bool = False) -> Dataset:
 def read_yolo_masks(path: Path) -> Dataset:
     """Read the same with the masks of polygons."""
     return read_yolo(path, masks=True)
+
+
+def read_yolo_tags(path: Path) -> Dataset:
+    """Read the same; the targets are the numbers of the classes in each image."""
+    return with_tags(read_yolo(path))
 
 
 def _first(path: Path, names: Sequence[str]) -> Path | None:
@@ -227,6 +232,6 @@ FORMATS = (
         "of classes in data.yaml or classes.txt; for instance_segmentation the lines are polygons",
         is_yolo,
         read_yolo,
-        views={"instance_segmentation": read_yolo_masks},
+        views={"instance_segmentation": read_yolo_masks, "image_tagging": read_yolo_tags},
     ),
 )
