@@ -1,6 +1,6 @@
 """Image tagging: images -> any number of labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MultilabelF1Score
 
-from handlers.codecs.image import ImageCodec
 from handlers.vision.tags import THRESHOLD
-from marina.training.data.augmentation import Augmentation
-from marina.training.data.batches import Examples, encoded
-from marina.training.data.dataset import Dataset, Split
-from marina.training.task import EvaluationRequest, Task
+from marina.training.data.dataset import Dataset
+from marina.training.tasks.common.image_labels import ImageLabels
 
 MIN_LABELS = 2
 MAX_CURVES = 12  # with more, a legend would cover the curves
@@ -31,45 +28,34 @@ class LogitF1(MultilabelF1Score):
         super().update(preds.sigmoid(), target.int())
 
 
-class ImageTagging(Task):
-    """Images are (N, C, S, S) of uint8, targets (N, labels) of 0 and 1; each label has a binary cross entropy.
+class ImageTagging(ImageLabels):
+    """Targets are (N, labels) of 0 and 1; each label has a binary cross entropy.
 
     The targets of a split are the numbers of each image's labels, or the one number of a data set of classes.
     """
 
     METRIC = "f1"
-    MEMORY_FORMAT = torch.channels_last
-    codec: ImageCodec
 
     def prepare(self) -> None:
         if len(self.data.labels) < MIN_LABELS:
             raise ValueError(f"image_tagging needs {MIN_LABELS} labels; the data have {len(self.data.labels)}")
-        self.codec = ImageCodec(**self.card.input)
-        self.augment = Augmentation(self.recipe.augment, self.codec.size)
-        self.arguments = {"num_classes": len(self.data.labels)}
-
-    def encode(self, split: Split) -> Examples:
-        return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
+        super().prepare()
 
     def encode_one(self, file: bytes, target: Sequence[int] | int) -> tuple[Tensor, Tensor]:
         """Return the pixels of an image, and 1 for each of its labels, (labels,)."""
         (row,) = indicators([numbers(target)], len(self.data.labels))
         return self.codec.pixels(file), torch.from_numpy(row).float()
 
+    @classmethod
+    def truth(cls, data: Dataset, target: Sequence[int] | int) -> list[str]:
+        """Return the names of the labels."""
+        return [data.labels[number] for number in numbers(target)]
+
     def new_metric(self) -> Metric:
         return LogitF1(len(self.data.labels), average="micro")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.binary_cross_entropy_with_logits(outputs, targets)
-
-    def inputs(self, batch: Tensor) -> Tensor:
-        return self.codec.normalize(self.augment(batch) if self.training else batch)
-
-    @classmethod
-    def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
-        for file, target in zip(data.test.inputs, data.test.targets, strict=True):
-            kind = "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png"
-            yield EvaluationRequest(file, kind, [data.labels[number] for number in numbers(target)])
 
     @property
     def options(self) -> dict[str, str]:
