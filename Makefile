@@ -7,6 +7,8 @@ PORT    ?=#          of make serve, 8000 if not given; all other ports move by a
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
 REPLACE ?=#          1 trains again and replaces weights that were made differently
+SET     ?=#          options of the card: SET="epochs=20 lr=1e-3 size=96 recipe.weight_decay=0.01 serving.batch_size=4"
+PRETRAINED ?=#       a .safetensors or .pth file that training starts from
 FLOOR   ?=#          metrics that archives must reach: FLOOR="accuracy=0.9 f1=0.8"
 ACCEPT  ?=#          1 packs models that miss their floor; their cards record it
 EXTRA   ?= bundle#   what to install: bundle, serve, train or dev
@@ -27,7 +29,8 @@ MODEL_AND_VERSION = $(if $(and $(MODEL),$(GIVEN)),$(MODEL) $(GIVEN),$(error give
                       `make $@ MODEL=resnet18 VERSION=2.0`))
 NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
 OURS      := models handlers marina locustfile.py benchmarks tests
-MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
+MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING) $(OPTIONS)
+OPTIONS    = $(SIZE:%=--size %) $(EPOCHS:%=--epochs %) $(LR:%=--lr %) $(SET:%=--set %) $(if $(PRETRAINED),--pretrained "$(PRETRAINED)")
 REPLACING  = $(if $(filter-out 0,$(REPLACE)),--replace)
 PACKING    = $(FLOOR:%=--floor %) $(if $(filter-out 0,$(ACCEPT)),--accept)
 REASON     = $(if $(WHY),--why "$(WHY)")
@@ -67,7 +70,7 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	@$(MARINA) data $(NAMES)
 
-train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
+train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [SIZE=] [EPOCHS=] [LR=] [SET=] [PRETRAINED=] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
 import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."

@@ -38,13 +38,18 @@ class Recipe:
     `pretrained` names weights of marina/training/pretrained/: the network's `features` start with them, are frozen for
     `frozen_epochs`, and then learn at `backbone_lr` times `lr`, except the first `kept_layers`, which stay frozen:
     their maps are the largest, and edges look the same in all images.
+
+    `step` multiplies the learning rate by `gamma` every `schedule_epochs` (a third of the run where it is None),
+    `plateau` whenever the validation loss has not improved for more than `schedule_epochs` (3 where it is None).
+    `clip_norm` bounds the norm of the gradient. `checkpoint` is the SHA-256 of the user's file that the network starts
+    with (`--pretrained PATH`); a CARD has none.
     """
 
     epochs: int
     batch_size: int
     lr: float
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "plateau"] = "one_cycle"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     augment: tuple[str, ...] = ()
@@ -56,6 +61,10 @@ class Recipe:
     frozen_epochs: int = 0
     backbone_lr: float = 1.0
     kept_layers: int = 0
+    gamma: float = 0.1
+    schedule_epochs: int | None = None
+    clip_norm: float | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

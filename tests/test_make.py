@@ -167,6 +167,11 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
             ["archive", "MODEL=lenet", "FLOOR=accuracy=0.9 f1=0.8", "ACCEPT=1"],
             "lenet --version 1.0 --jobs 2 --floor accuracy=0.9 --floor f1=0.8 --accept",
         ),
+        (
+            ["train", "MODEL=lenet", "SIZE=32", "EPOCHS=20", "LR=1e-3", "SET=augment=flip serving.batch_size=4"],
+            "--size 32 --epochs 20 --lr 1e-3 --set augment=flip --set serving.batch_size=4 $",
+        ),
+        (["archive", "MODEL=lenet", "PRETRAINED=my weights.pth"], '--jobs 2 --pretrained "my weights.pth" $'),
         (["serve"], "marina serve $"),
         (["serve", "PORT=8800"], "marina serve --port 8800 $"),
         (["predict", "MODEL=lenet", "FILE=x.png"], "marina predict lenet x.png $"),

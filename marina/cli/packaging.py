@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from marina.cli import jobs, selection
+from marina.cli import jobs, option_flags, selection
 from marina.cli.jobs import Job
+from marina.cli.option_flags import BatchSize, Epochs, LearningRate, Pretrained, Set, Size
 from marina.cli.training import (
     ARTIFACTS,
     Data,
@@ -44,6 +45,12 @@ def archive(
     replace: Replace = False,
     floor: Floor = None,
     accept: Accept = False,
+    size: Size = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    set_: Set = None,
+    pretrained: Pretrained = None,
 ) -> None:
     """Train what is not trained, and pack models into signed archives. Does nothing for what is up to date.
 
@@ -54,8 +61,10 @@ def archive(
     floors.parse(floor or ())  # an error now, not after hours of training
     finished = () if replace else {file.parent.parent.name for file in ARTIFACTS.glob(f"*/{version}/card.json")}
     chosen = selection.select(names or [selection.STARTER], finished)
+    words = option_flags.words_of(size, epochs, batch_size, lr, set_)
+    option_flags.overrides_of(chosen, words)  # an error now
     more = [word for each in floor or () for word in ("--floor", each)] + (["--accept"] if accept else [])
-    planned = plan(chosen, version, data, preset, replace, more)
+    planned = plan(chosen, version, data, preset, replace, more, option_flags.flags_of(words, pretrained))
     if planned:
         jobs.run(planned, job_count)
     else:
@@ -69,16 +78,18 @@ def plan(
     preset: Preset | None,
     replace: bool = False,
     more: Sequence[str] = (),
+    options: tuple[str, ...] = (),
 ) -> list[Job]:
     """Return the jobs that bring the archives of `names` up to date: what is trained already, then each training with
     its packing, so that a model can be served while others are still trained.
 
     What exists is trained again only with `replace`, and then in full unless another preset is given. Packing runs, and
-    checks, whenever data, a preset or `more` options of packing are given.
+    checks, whenever data, a preset or `more` options of packing are given. With `options` of training, what exists is
+    compared with them: training refuses if its weights depend on them, and updates its card.json otherwise.
     """
-    new = [name for name in names if replace or not (ARTIFACTS / name / version / "card.json").is_file()]
+    new = [name for name in names if replace or options or not (ARTIFACTS / name / version / "card.json").is_file()]
     trained_as = preset or (Preset.full if replace else None)
-    trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace)} if new else {}
+    trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace, options)} if new else {}
     packing = dict[str, Job]()
     forced = bool(data or preset or more)
     for place, name in enumerate(names, start=1):

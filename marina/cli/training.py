@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from marina.cli import jobs, selection
+from marina.cli import jobs, option_flags, selection
 from marina.cli.jobs import Job
+from marina.cli.option_flags import BatchSize, Epochs, LearningRate, Pretrained, Set, Size
 from marina.errors import MarinaError
 
 # Waiting threads sleep: otherwise training takes many times as long when anything else wants the same cores.
@@ -50,6 +51,12 @@ def train(
         float | None,
         typer.Option(help="share of the labels to learn from; below 1: self-training", show_default="as trained, or 1"),
     ] = None,
+    size: Size = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    set_: Set = None,
+    pretrained: Pretrained = None,
     position: Annotated[str, typer.Option(help='shown, such as "3 of 7"', hidden=True)] = "",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, mps, ...")] = "auto",
     devices: Annotated[str, typer.Option(help="how many, or which: 2, 0,3, -1, auto")] = "auto",
@@ -58,28 +65,41 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed, ...", show_default="the recipe's own")
     ] = None,
+    keep_in_memory: Annotated[
+        int | None,
+        typer.Option(
+            help="MB of encoded images a split; more are read from disk", show_default="a quarter of the memory"
+        ),
+    ] = None,
 ) -> None:
     """Train models into artifacts/NAME/VERSION/. Ctrl-C, and the same command resumes from the last checkpoint.
 
     Weights that exist are not replaced: other data, another recipe or network need another --version, or --replace.
 
-    Example: marina train resnet18 --version 2.0 --data path/to/images
+    Options that are given are recorded in card.json, and later commands keep them.
+
+    Example: marina train resnet18 --version 2.0 --data path/to/images --epochs 20 --set recipe.weight_decay=0.01
     """
     chosen = selection.select(names or [selection.STARTER])
     selection.check_trainable(chosen)
+    words = option_flags.words_of(size, epochs, batch_size, lr, set_)
+    own = option_flags.overrides_of(chosen, words)
     if len(chosen) > 1 or selection.missing_warm_starts(chosen, ARTIFACTS):
         flags = {"--labels": labels, "--accelerator": accelerator, "--devices": devices, "--num-nodes": num_nodes}
-        flags |= {"--strategy": strategy, "--precision": precision}
+        flags |= {"--strategy": strategy, "--precision": precision, "--keep-in-memory": keep_in_memory}
         more = tuple(str(word) for flag, value in flags.items() if value is not None for word in (flag, value))
+        more += option_flags.flags_of(words, pretrained)
         jobs.run(training_jobs(chosen, version, data, preset, replace, more), job_count)
         return
     from marina.training import run
     from marina.training.hardware import Hardware
 
-    hardware = Hardware(accelerator, devices, num_nodes, strategy, precision)
+    hardware = Hardware(accelerator, devices, num_nodes, strategy, precision, keep_in_memory)
     try:
         wanted: Literal["full", "quick"] | None = preset.value if preset else None
-        run.train(chosen[0], version, data or None, wanted, hardware, position, labels, replace)
+        run.train(
+            chosen[0], version, data or None, wanted, hardware, position, labels, replace, own[chosen[0]], pretrained
+        )
     except (LookupError, ValueError) as exc:
         raise MarinaError(str(exc.args[0] if exc.args else exc)) from exc
     except SystemExit as exc:  # Lightning's response to Ctrl-C

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 import models
+from marina import overrides
 from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
 from marina.packaging import floors, freshness, programs
@@ -61,7 +62,7 @@ def checked_card(
 ) -> dict[str, Any]:
     """Return the card of trained weights that may be served; raise PackagingError if they may not.
 
-    The path of a user's data stays on this machine.
+    The paths of a user's data and checkpoint stay on this machine.
     """
     file = weights / "card.json"
     if not file.is_file():
@@ -73,11 +74,11 @@ def checked_card(
             f"{name} {version} was trained with PRESET={card['preset']}: make archive {words} PRESET={card['preset']} "
             f"packs it as it is, make train {words} PRESET={preset} REPLACE=1 trains it again"
         )
-    model = models.find(name)
+    model = overrides.applied(models.find(name), card.get(overrides.OVERRIDES, {}))
     # How it is served, and its floor, may have changed since it was trained.
     packed = {**card, "serving": asdict(model.serving), **floors.checked(card, model, floor, accept)}
-    if "data" in card:
-        packed["data"] = {member: value for member, value in card["data"].items() if member != "path"}
+    for member in {"data", "checkpoint"} & card.keys():
+        packed[member] = {name: value for name, value in card[member].items() if name != "path"}
     return packed
 
 

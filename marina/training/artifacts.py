@@ -9,6 +9,7 @@ from typing import Any
 ARTIFACTS = Path("artifacts")
 CARD = "card.json"
 FINGERPRINT = "fingerprint"  # of the run whose checkpoints lie in the scratch folder
+OPTIONS = "options.json"  # of that run: a later command without options continues it
 
 
 def folder_of(name: str, version: str) -> Path:
@@ -52,6 +53,18 @@ def begin(scratch: Path, fingerprint: str) -> Path | None:
     return moved
 
 
+def stopped(scratch: Path) -> dict[str, Any] | None:
+    """Return the options of the run that left a scratch folder; None if there is none."""
+    file = scratch / OPTIONS
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def abandon(scratch: Path) -> None:
+    """Forget the options of a run that failed before its first checkpoint: they may be the reason."""
+    if not any(scratch.rglob("checkpoints/*")):
+        (scratch / OPTIONS).unlink(missing_ok=True)
+
+
 def _mark_of(scratch: Path) -> str:
     """Return the fingerprint of the run that left a scratch folder; the empty string if there is none."""
     mark = scratch / FINGERPRINT
@@ -73,6 +86,7 @@ def write_json(value: Any, file: Path) -> None:
 def finish(scratch: Path, folder: Path) -> None:
     """Replace the artifacts by the scratch folder, with a fresh time of card.json, which make compares."""
     (scratch / FINGERPRINT).unlink()
+    (scratch / OPTIONS).unlink(missing_ok=True)
     for checkpoints in list(scratch.rglob("checkpoints")):
         shutil.rmtree(checkpoints)
     os.utime(scratch / CARD)

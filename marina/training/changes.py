@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from marina import overrides
 from marina.errors import NoRecipeError, PackagingError, WeightsExistError
 from marina.training.data import DatasetSource, find
 from marina.training.fingerprint import FORMULA, LATER, as_json, fingerprint, recorded_recipe, same_share, weights_load
@@ -102,6 +103,7 @@ def packable(done: dict[str, Any], folder: Path, card: Card, data: str | None) -
     """
     if data and (lines := data_difference(done, find(data))):
         refuse(done, lines)
+    card = overrides.applied(card, done.get(overrides.OVERRIDES, {}))
     lines = of_model(done, folder, card)
     if lines and (done["task"] != card.task or not weights_load(folder / WEIGHTS, card, done["network"])):
         raise PackagingError(

@@ -20,6 +20,7 @@ FORMULA = "2:"  # prefix of a fingerprint; those of the first formula have none
 NOT_NETWORK = {"models", "models.card"}
 # Members of Recipe that are newer than some artifacts.
 LATER = {"precision", "pretrained", "frozen_epochs", "backbone_lr", "kept_layers", "teacher"}
+LATER |= {"gamma", "schedule_epochs", "clip_norm", "checkpoint"}
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -12,13 +12,22 @@ BF16_DEVICES = ("cpu", "cuda")  # on others bf16 has to be requested on the comm
 
 @dataclass(frozen=True)
 class Hardware:
-    """Lightning's own flags: https://lightning.ai/docs/pytorch/stable/common/trainer.html."""
+    """Lightning's own flags: https://lightning.ai/docs/pytorch/stable/common/trainer.html.
+
+    `keep_in_memory` bounds the encoded images of a split, in megabytes; larger ones are read from disk for each batch.
+    """
 
     accelerator: str = "auto"
     devices: str = "auto"
     num_nodes: int = 1
     strategy: str = "auto"
     precision: str | None = None  # None: the recipe's
+    keep_in_memory: int | None = None  # None: a quarter of the memory
+
+    @property
+    def memory(self) -> int | None:
+        """`keep_in_memory` in bytes."""
+        return None if self.keep_in_memory is None else self.keep_in_memory * 1_000_000
 
 
 def training_precision(recipe: Recipe, hardware: Hardware) -> str:

@@ -4,6 +4,7 @@ A network that was trained on the labelled part predicts the labels of the rest.
 pseudo-labels, and a new network is trained on both; this is repeated for a few rounds.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from marina.training import tasks, trainer
 from marina.training.data.batches import DistributedBatchSampler, Examples, data_loader
 from marina.training.data.dataset import Dataset, Split, hold_out
 from marina.training.hardware import Hardware
+from marina.training.task import Task
 from marina.training.tasks.common.classification import Classification
 from models.card import Card, Recipe
 
@@ -26,9 +28,16 @@ console = Console(soft_wrap=True, highlight=False)
 
 
 def fit(
-    card: Card, recipe: Recipe, data: Dataset, labels: float, hardware: Hardware, folder: Path
+    card: Card,
+    recipe: Recipe,
+    data: Dataset,
+    labels: float,
+    hardware: Hardware,
+    folder: Path,
+    begin: Callable[[Task], None] = lambda _: None,
 ) -> tuple[Classification, Trainer, float, dict[str, Any]]:
-    """Train with the share `labels` of the training labels, without looking at the others.
+    """Train with the share `labels` of the training labels, without looking at the others; each round begins with
+    `begin(task)`.
 
     Returns the task and the trainer of the last round, the seconds of all rounds, and the facts for card.json. A
     stopped run resumes in the round in which it was. Raises ValueError unless the model is a classifier and
@@ -41,6 +50,7 @@ def fit(
     train, rounds, total = labelled, list[dict[str, float]](), 0.0
     for number in range(ROUNDS + 1):
         task = kind(card, recipe, replace(data, train=train))
+        begin(task)
         run, seconds = trainer.fit(task, recipe, hardware, folder / f"round-{number}")
         total += seconds
         accuracy = accuracy_on_test_split(task)
@@ -56,8 +66,8 @@ def fit(
 def accuracy_on_test_split(task: Classification) -> float:
     """Return the accuracy of the network itself on the test split."""
     examples = task.encode(task.data.test)
-    assert isinstance(examples.targets, Tensor)
-    return float((probabilities(task, examples).argmax(dim=1) == examples.targets).float().mean())
+    right = torch.as_tensor(examples.targets)
+    return float((probabilities(task, examples).argmax(dim=1) == right).float().mean())
 
 
 def confident_predictions(task: Classification, split: Split) -> Split:

@@ -17,6 +17,8 @@ from marina.training.data.batches import DistributedBatchSampler, Examples, data
 from marina.training.data.dataset import Dataset, Split
 from models.card import Card, Recipe
 
+MONITORED = "loss/validation"  # by early stopping, and by the schedule "plateau"
+
 
 @dataclass(frozen=True)
 class EvaluationRequest:
@@ -121,7 +123,7 @@ class Task(LightningModule, ABC):
         steps = int(self.trainer.estimated_stepping_batches)
         groups = optimizers.parameter_groups(self.network, self.recipe)
         optimizer, schedule = optimizers.build(groups, self.recipe, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimizers.for_lightning(optimizer, schedule, MONITORED)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Any]]:
         return self._loader(self.train_examples, self.recipe.seed)

@@ -22,10 +22,9 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from marina.training.hardware import Hardware, training_precision
-from marina.training.task import Task
+from marina.training.task import MONITORED, Task
 from models.card import Recipe
 
-MONITORED = "loss/validation"  # by early stopping
 IGNORED_WARNINGS = (  # true, and intended
     ".*does not have many workers.*",
     ".*Checkpoint directory.*exists and is not empty.*",
@@ -65,6 +64,7 @@ def fit(task: Task, recipe: Recipe, hardware: Hardware, folder: Path) -> tuple[T
         strategy=hardware.strategy,
         precision=training_precision(recipe, hardware),  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
+        gradient_clip_val=recipe.clip_norm if task.automatic_optimization else None,  # otherwise the task clips
         logger=TensorBoardLogger(folder, name="logs", version=""),
         callbacks=callbacks,
         use_distributed_sampler=False,  # our samplers take their rank themselves

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from marina.cli import packaging, training
+from marina.cli import option_flags, packaging, training
 from marina.cli.training import Preset
+from marina.errors import MarinaError
 from marina.packaging import freshness
 from marina.settings import ROOT
 from tests.support.checkout import copied, marina
@@ -23,8 +24,9 @@ def checkout(tmp_path) -> Path:
 
 
 def test_a_changed_model_and_archive_leave_the_users_weights(checkout):
-    trained = marina(checkout, "train", "lenet", "--data", "mine")
+    trained = marina(checkout, "train", "lenet", "--data", "mine", "--epochs", "2", "--set", "serving.batch_size=3")
     assert trained.returncode == 0, trained.stderr
+    assert "options: recipe.epochs=2 serving.batch_size=3" in trained.stdout
     assert "no floor on mine; published: 99.0 % on full MNIST" in trained.stdout
     folder, file = checkout / "artifacts" / "lenet" / "1.0", checkout / "models" / "lenet.py"
     weights, labels = (folder / "model.safetensors").read_bytes(), (folder / "labels.json").read_text()
@@ -36,6 +38,7 @@ def test_a_changed_model_and_archive_leave_the_users_weights(checkout):
     with zipfile.ZipFile(checkout / "archive" / "store" / "lenet-1.0.mar") as archive:
         assert sha256(archive.read("model.safetensors")).digest() == sha256(weights).digest()
         assert archive.read("labels.json").decode() == labels
+        assert "batchSize: 3" in archive.read("model-config.yaml").decode()
         assert json.loads(archive.read("card.json"))["data"]["name"] == "mine"
         assert json.loads(labels) == ["cat", "dog"]
     again = marina(checkout, "archive", "lenet")
@@ -79,6 +82,21 @@ def test_data_preset_and_floors_of_trained_weights_are_checked_by_packing(traine
     (job,) = packaging.plan(["lenet"], "1.0", "elsewhere", Preset.quick, more=["--accept"])
     words = " ".join(job.arguments)
     assert words == "pack lenet --version 1.0 --preset quick --data elsewhere --accept --position 1 of 1"
+
+
+def test_options_are_compared_with_trained_weights(trained):
+    """Training decides: it refuses, or updates card.json, and the archive is packed again."""
+    train, pack = packaging.plan(
+        ["lenet"], "1.0", None, None, options=option_flags.flags_of(["recipe.lr=0.1"], "a.pth")
+    )
+    assert " ".join(train.arguments).endswith("--set recipe.lr=0.1 --pretrained a.pth")
+    assert "--set" not in pack.arguments
+    assert "--replace" not in train.arguments
+
+
+def test_options_that_a_model_does_not_take_are_refused_before_anything_is_trained():
+    with pytest.raises(MarinaError, match=r"housing_mlp has no option input\.size"):
+        option_flags.overrides_of(["lenet", "housing_mlp"], option_flags.words_of(96, None, None, None, None))
 
 
 def test_replace_is_a_request_to_train(trained):

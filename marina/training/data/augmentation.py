@@ -17,19 +17,22 @@ TRANSFORMS: dict[str, Callable[[int], v2.Transform]] = {  # by the side of the i
     "flip": lambda _: v2.RandomHorizontalFlip(),
     "gray": lambda _: v2.RandomGrayscale(p=0.1),
     "invert": lambda _: v2.RandomInvert(),
+    "resized_crop": lambda size: v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True),
     "rotate": lambda _: v2.RandomRotation(degrees=15, interpolation=InterpolationMode.BILINEAR),
+    "vertical_flip": lambda _: v2.RandomVerticalFlip(),
 }
+ANNOTATED = ("color", "flip", "gray", "invert", "vertical_flip")  # that work on boxes and masks, too
 # torchvision changes all images of a tensor in the same way, and one call for each image is slow.
 IMAGES_PER_DRAW = 16
 
 
 def annotated_transforms(names: Sequence[str], fill: Mapping[Any, Any], annotation: str) -> list[v2.Transform]:
-    """Return the named transforms for images with boxes or masks, which move along: colours, and a shift.
+    """Return the named transforms for images with boxes or masks, which move along: colours, flips, and a shift.
 
     `fill` has the colour of what the shift uncovers by the type of the tensor, as torchvision's transforms take it.
     Raises ValueError for another name.
     """
-    known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ("color", "gray", "invert")}
+    known = {name: transform(0) for name, transform in TRANSFORMS.items() if name in ANNOTATED}
     known["shift"] = v2.RandomAffine(
         degrees=0,
         translate=(0.15, 0.15),

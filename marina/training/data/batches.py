@@ -1,6 +1,10 @@
-"""Batches from tensors in memory: no worker processes, and no collating item by item."""
+"""Batches from tensors in memory: no worker processes, and no collating item by item.
 
-from collections.abc import Iterator, Sequence
+Images that take more memory than they may are read from disk for each batch, by worker processes.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from handlers.codecs.words import PAD
 
 Inputs = Tensor | list[Tensor]
+READERS = 4  # processes, at most
 BATCHES_PER_POOL = 50  # batches that are sorted by length together: little padding, still random
 
 
@@ -44,6 +49,57 @@ class Examples(Dataset[tuple[Tensor, Any]]):
     def lengths(self) -> list[int] | None:
         """The length of each input; None if all have the same shape."""
         return None if isinstance(self.inputs, Tensor) else [len(row) for row in self.inputs]
+
+
+class ReadExamples(Examples):
+    """Examples whose inputs are read and encoded for each batch: `encode` takes an input and its target, and returns
+    both as tensors, or the target as any other value.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Any], targets: Sequence[Any], encode: Callable[[Any, Any], tuple[Tensor, Any]]
+    ) -> None:
+        self.files = inputs
+        self.targets = targets
+        self.encode = encode
+
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Any]:
+        return _stacked([self.encode(self.files[i], self.targets[i]) for i in indices])
+
+    @property
+    def lengths(self) -> None:
+        """None: all inputs have the same shape."""
+        return
+
+
+def encoded(
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    encode: Callable[[Any, Any], tuple[Tensor, Any]],
+    memory: int | None,
+) -> Examples:
+    """Return the encoded examples: in memory, or read for each batch if they would take more than `memory` bytes.
+
+    None stands for a quarter of the machine's memory. The batches are the same in both cases.
+    """
+    if not len(targets):
+        return Examples(torch.empty(0), [])
+    limit = default_limit() if memory is None else memory
+    parts = [part for part in encode(inputs[0], targets[0]) if isinstance(part, Tensor)]
+    if sum(part.numel() * part.element_size() for part in parts) * len(targets) > limit:
+        return ReadExamples(inputs, targets, encode)
+    return Examples(*_stacked([encode(*pair) for pair in zip(inputs, targets, strict=True)]))
+
+
+def _stacked(rows: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+    targets = [target for _, target in rows]
+    stacked = torch.stack(targets) if all(isinstance(target, Tensor) for target in targets) else targets
+    return torch.stack([row for row, _ in rows]), stacked
+
+
+def default_limit() -> int:
+    """Return a quarter of the machine's memory in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 
 
 class DistributedBatchSampler(Sampler[list[int]]):
@@ -101,6 +157,16 @@ def data_loader(
     """Return the loader of the batches that a sampler yields.
 
     It does not batch again. A GPU copies `pinned` batches asynchronously, while the CPU continues. The loader has its
-    own random generator and leaves torch's alone: dropout must not depend on when Lightning creates iterators.
+    own random generator and leaves torch's alone: dropout must not depend on when Lightning creates iterators. Examples
+    that are read from disk are read by worker processes.
     """
-    return DataLoader(examples, sampler=batches, batch_size=None, generator=torch.Generator(), pin_memory=pinned)
+    workers = min(READERS, os.cpu_count() or 1) if isinstance(examples, ReadExamples) else 0
+    return DataLoader(
+        examples,
+        sampler=batches,
+        batch_size=None,
+        generator=torch.Generator(),
+        pin_memory=pinned,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )

@@ -117,7 +117,8 @@ class Dataset:
 
     `labels` are the names of the classes; `columns` those of a table, the target last; `note` is copied into the card.
     `splits` is the origin of each split, such as "given" or "held out"; `unused` the number of files that are in none,
-    by their kind; `contents` describes what the format's name and the labels do not.
+    by their kind; `contents` describes what the format's name and the labels do not. `memory` is the number of
+    bytes that the encoded images of a split may take (None: a quarter of the machine's).
     """
 
     train: Split
@@ -129,6 +130,7 @@ class Dataset:
     splits: Mapping[str, str] = field(default_factory=lambda: dict(ALL_GIVEN))
     unused: Mapping[str, int] = field(default_factory=dict)
     contents: str = ""
+    memory: int | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -186,6 +188,15 @@ def with_validation(train: Split, test: Split, stratified: bool = True, **metada
 def divided(everything: Split, test_share: float, stratified: bool = True, **metadata: Any) -> Dataset:
     """Return the data set of examples without splits, as `with_missing_splits`."""
     return with_missing_splits({"train": everything}, test_share, stratified, **metadata, splits=UNDIVIDED)
+
+
+def with_tags(data: Dataset) -> Dataset:
+    """Return a data set of objects with the numbers of the labels in each image, sorted, as its targets."""
+    train, validation, test = (
+        Split(split.inputs, [sorted(set(target["labels"])) for target in split.targets])
+        for split in (data.train, data.validation, data.test)
+    )
+    return replace(data, train=train, validation=validation, test=test)
 
 
 @dataclass(frozen=True)

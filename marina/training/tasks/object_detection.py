@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
-from marina.training.data.batches import Examples
+from marina.training.data.batches import Examples, encoded
 from marina.training.data.dataset import Dataset, Split
 from marina.training.task import EvaluationRequest, Task
 from marina.training.tasks.common.boxes import MAP50, BoxAugment, average_precision, drawn, labels_of
@@ -23,7 +23,7 @@ GRID = 16  # images in a picture
 
 
 class ObjectDetection(Task):
-    """Images lie in memory as squares (N, 3, S, S) of uint8, boxes in pixels of the square. The network has its own
+    """Images are squares (N, 3, S, S) of uint8, boxes in pixels of the square. The network has its own
     losses (models/parts/detection.py), which are summed, and logged separately.
     """
 
@@ -41,9 +41,12 @@ class ObjectDetection(Task):
         return cast(Detector, self.network)
 
     def encode(self, split: Split) -> Examples:
-        images = [self.codec.letterbox(file) for file in split.inputs]
-        targets = [self.target(image, target) for image, target in zip(images, split.targets, strict=True)]
-        return Examples(torch.stack([image.pixels for image in images]), targets)
+        return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
+
+    def encode_one(self, file: bytes, target: Mapping[str, Any]) -> tuple[Tensor, Target]:
+        """Return the square of an image, and its target in pixels of the square."""
+        image = self.codec.letterbox(file)
+        return image.pixels, self.target(image, target)
 
     def target(self, image: Letterboxed, target: Mapping[str, Any]) -> Target:
         """Return the target of an image in its square: all objects but the difficult ones."""

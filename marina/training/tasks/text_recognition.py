@@ -61,13 +61,15 @@ class TextRecognition(Task):
 
     @staticmethod
     def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """Return the character error rate, that of each script, and the share of lines without an error."""
+        """Return the character error rate, that of each script if there are two, and the share of lines without an
+        error.
+        """
         pairs = [(response["text"], truth) for truth, response in zip(truths, responses, strict=True)]
-        parts = {"": pairs} | {
-            f"_{script}": part
-            for script, chinese in (("latin", False), ("chinese", True))
-            if (part := [pair for pair in pairs if line_metrics.is_chinese(pair[1]) == chinese])
-        }
+        chinese = [line_metrics.is_chinese(truth) for _, truth in pairs]
+        parts = {"": pairs}
+        if any(chinese) and not all(chinese):
+            parts["_latin"] = [pair for pair, han in zip(pairs, chinese, strict=True) if not han]
+            parts["_chinese"] = [pair for pair, han in zip(pairs, chinese, strict=True) if han]
         rates = {
             f"character_error_rate{name}": float(char_error_rate(*map(list, zip(*part, strict=True))))
             for name, part in parts.items()

@@ -17,6 +17,7 @@ from marina.training.data.dataset import (
     Format,
     Split,
     with_missing_splits,
+    with_tags,
     with_validation,
 )
 from marina.training.data.image_files import SPLIT_NAMES, split_folders
@@ -54,6 +55,11 @@ def read_coco(path: Path, masks: bool = True) -> Dataset:
 def read_coco_boxes(path: Path) -> Dataset:
     """Read the same without masks, which tools for boxes leave empty."""
     return read_coco(path, masks=False)
+
+
+def read_coco_tags(path: Path) -> Dataset:
+    """Read the same; the targets are the numbers of the categories in each image."""
+    return with_tags(read_coco_boxes(path))
 
 
 def _annotation_files(path: Path) -> dict[str, Path]:
@@ -132,6 +138,6 @@ FORMATS = (
         "annotations/{train,val,test}.json, or train/_annotations.coco.json beside the images",
         is_coco,
         read_coco,
-        views={"object_detection": read_coco_boxes},
+        views={"object_detection": read_coco_boxes, "image_tagging": read_coco_tags},
     ),
 )

@@ -5,29 +5,53 @@ import json
 from pathlib import Path
 from typing import Any
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split, with_validation
-from marina.training.data.image_files import IMAGE_SUFFIXES
+from marina.training.data.dataset import (
+    Dataset,
+    FileContents,
+    Format,
+    Split,
+    divided,
+    with_missing_splits,
+    with_validation,
+)
+from marina.training.data.image_files import IMAGE_SUFFIXES, split_folders
 
 SPLITS = ("train", "test")
 NOTE_FILE = "NOTE.txt"  # beside the splits; its text is copied into the card
 TRANSCRIPTS = ("gt.txt", "labels.txt")
+LINES_TEST_SHARE = 0.2
 ILLEGIBLE = "###"  # ICDAR's mark for illegible text: such boxes are left out
 
 Box = list[float]  # x1, y1, x2, y2
 
 
 def is_text_lines(path: Path) -> bool:
-    """Check for transcripts of images in both splits."""
-    return all(_transcripts(path / split) is not None for split in SPLITS) and bool(_rows(path / "train")[:1])
+    """Check for transcripts of images, in the folder of train or, without splits, in `path` itself."""
+    folder = _line_folders(path).get("train")
+    return folder is not None and any((folder / name).is_file() for name, _ in _rows(folder)[:1])
 
 
 def read_text_lines(path: Path) -> Dataset:
-    """Read images of text lines, as in ICDAR's word recognition tasks and the tools for MJSynth.
+    """Read images of text lines in any script, as in ICDAR's word recognition tasks and the tools for MJSynth.
 
-    Targets are the transcripts. A tenth of train is for validation. Raises ValueError for a missing image.
+    Targets are the transcripts. Splits are used as given; a missing test split is a fifth of train, a missing
+    validation split a tenth of the rest. Raises ValueError for a missing image.
     """
-    train, test = (_split_of_lines(path / split) for split in SPLITS)
-    return with_validation(train, test, stratified=False, note=_note(path))
+    folders = _line_folders(path)
+    splits = {split: _split_of_lines(folder) for split, folder in folders.items()}
+    alphabet = len(set("".join(splits["train"].targets)))
+    metadata = {"note": _note(path), "contents": f"{alphabet} different characters"}
+    if folders["train"] == path:
+        return divided(splits["train"], LINES_TEST_SHARE, stratified=False, **metadata)
+    return with_missing_splits(splits, LINES_TEST_SHARE, stratified=False, **metadata)
+
+
+def _line_folders(path: Path) -> dict[str, Path]:
+    """The folders with transcripts of each split; without splits, {"train": path}."""
+    if not path.is_dir():
+        return {}
+    found = {split: folder for split, folder in split_folders(path).items() if _transcripts(folder) is not None}
+    return found or ({"train": path} if _transcripts(path) is not None else {})
 
 
 def _note(path: Path) -> str:
@@ -160,8 +184,8 @@ def _annotation(file: Path) -> dict[str, Any]:
 FORMATS = (
     Format(
         "text_lines",
-        "text lines: train/ and test/, each with images and gt.txt or labels.txt, in which a line is <file><tab><text>,"
-        ' or <file>, "<text>" as in ICDAR',
+        "text lines: train/ and test/ (or neither), each with images and gt.txt or labels.txt, in which a line is "
+        '<file><tab><text>, or <file>, "<text>" as in ICDAR',
         is_text_lines,
         read_text_lines,
     ),

@@ -14,6 +14,7 @@ HEADER = ["label", "review"]
 SENTIMENTS: dict[tuple[str, ...], tuple[str, ...]] = {("0", "1"): ("negative", "positive")}
 TEST_SHARE = 0.15  # of reviews and of plain text
 PAIRS_TEST_SHARE = 0.1
+MAX_FILE_NAME = 200
 INSPECTED_LINES = 50  # at the start of a file, to distinguish plain text from tables and sentence pairs
 
 
@@ -74,13 +75,14 @@ class Translation:
 
 
 def is_sentence_pairs(path: Path) -> bool:
-    """Check for a .txt or .tsv file of sentence pairs, or a folder of such files only."""
+    """Check for a .txt or .tsv file of sentence pairs, or a folder of such files only; not of transcripts of images."""
     files = _pair_files(path)
-    return bool(files) and all(_has_pairs(file) for file in files)
+    return bool(files) and all(_has_pairs(file) for file in files) and not _names_a_file(files[0])
 
 
 def read_sentence_pairs(path: Path) -> Dataset:
-    """Read tab-separated sentence pairs, as manythings.org/anki; a third column, the attribution, is ignored.
+    """Read tab-separated sentence pairs, as manythings.org/anki; a third column, the attribution, is ignored. Tatoeba's
+    own files have four columns: number, sentence, number, translation.
 
     Targets are Translations. Files have many translations of a sentence: only the first is kept, so that no sentence
     is in train and test. Of each part a tenth is for testing, and a tenth of the rest for validation.
@@ -116,13 +118,26 @@ def _interleaved(splits: list[Split]) -> Split:
 
 def _pairs(file: Path) -> list[tuple[str, str]]:
     rows = [line.split("\t") for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    rows = [row[1::2] if len(row) == 4 else row for row in rows]
     return [(row[0].strip(), row[1].strip()) for row in rows if len(row) > 1 and row[0].strip() and row[1].strip()]
 
 
 def _has_pairs(file: Path) -> bool:
     with file.open(encoding="utf-8-sig", errors="replace") as stream:
         lines = [line for line, _ in zip(stream, range(INSPECTED_LINES), strict=False) if line.strip()]
-    return bool(lines) and all(1 <= line.count("\t") <= 2 for line in lines)
+    tatoeba = all(len(cells) == 4 and cells[0].isdecimal() and cells[2].isdecimal() for cells in map(_cells, lines))
+    return bool(lines) and (tatoeba or all(1 <= line.count("\t") <= 2 for line in lines))
+
+
+def _cells(line: str) -> list[str]:
+    return line.rstrip("\n").split("\t")
+
+
+def _names_a_file(file: Path) -> bool:
+    """Check whether the first cell of a table is the name of a file beside it: the table is one of transcripts."""
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        name = _cells(stream.readline())[0].strip()
+    return bool(name) and len(name) < MAX_FILE_NAME and (file.parent / name).is_file()
 
 
 def _pair_files(path: Path) -> list[Path]:

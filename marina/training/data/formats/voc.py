@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from marina.training.data.dataset import VAL_FOR_TEST, Dataset, FileContents, Format, Split, with_validation
+from marina.training.data.dataset import VAL_FOR_TEST, Dataset, FileContents, Format, Split, with_tags, with_validation
 from marina.training.data.image_files import IMAGE_SUFFIXES
 
 BORDER = 255  # in masks: the border of an object, or an ambiguous pixel; it counts neither for nor against a prediction
@@ -52,6 +52,11 @@ def read_voc(path: Path) -> Dataset:
         Split(FileContents(files[name]), [_target(image, labels) for image in objects[name]]) for name in files
     )
     return _dataset(train, val, test, labels)
+
+
+def read_voc_tags(path: Path) -> Dataset:
+    """Read the same splits; the targets are the numbers of the classes that an image shows, each once."""
+    return with_tags(read_voc(path))
 
 
 def read_voc_masks(path: Path) -> Dataset:
@@ -176,6 +181,6 @@ FORMATS = (
         "for masks also SegmentationClass/*.png and ImageSets/Segmentation/",
         is_voc,
         read_voc,
-        views={"semantic_segmentation": read_voc_masks},
+        views={"semantic_segmentation": read_voc_masks, "image_tagging": read_voc_tags},
     ),
 )

@@ -1,15 +1,20 @@
-"""Darknet/YOLO text labels: a .txt file for each image, with a line `class x y width height` for each object."""
+"""Darknet/YOLO text labels: a .txt file for each image, with a line `class x y width height` for each object.
+
+For instance segmentation the line is `class x1 y1 x2 y2 x3 y3 ...`, a polygon, as Ultralytics has it.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
 from typing import Any
 
 import yaml
 from PIL import Image
+from pycocotools import mask as coco
 
-from marina.training.data.dataset import Dataset, FileContents, Format, Split, divided, with_missing_splits
+from marina.training.data.dataset import Dataset, FileContents, Format, Split, divided, with_missing_splits, with_tags
 from marina.training.data.image_files import images_in, split_folders, unused_files
 
 CONFIGURATIONS = ("data.yaml", "data.yml")
@@ -17,8 +22,20 @@ NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt", "labels/obj.name
 KEYS = {"train": "train", "validation": "val", "test": "test"}  # of a configuration
 TEST_SHARE = 0.2
 LINE = "class x y width height"
+POLYGON = "class x1 y1 x2 y2 x3 y3 ..."
 RANGES = "x and y from 0 to 1, width and height above 0 and at most 1"
 ORIENTATION, TURNED = 0x0112, {5, 6, 7, 8}  # of EXIF: width and height are exchanged when the image is decoded
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """A line of a label: the class's number, the edges of its box (left, top, right, bottom) and the x and y of its
+    polygon in turn, which is empty for a box; all from 0 to 1.
+    """
+
+    label: int
+    edges: tuple[float, float, float, float]
+    polygon: tuple[float, ...] = ()
 
 
 def is_yolo(path: Path) -> bool:
@@ -33,12 +50,14 @@ def is_yolo(path: Path) -> bool:
     return names is not None and (path / "images").is_dir() and next(labels, None) is not None
 
 
-def read_yolo(path: Path) -> Dataset:
-    """Read images with boxes. Targets are dicts of boxes, labels and difficult, as in VOC.
+def read_yolo(path: Path, masks: bool = False) -> Dataset:
+    """Read images with boxes. Targets are dicts of boxes, labels and difficult, as in VOC; with `masks`, of masks too,
+    as COCO's run lengths.
 
     Splits are the folders that data.yaml names, or those in images/. A missing test split is a fifth of train, a
     missing validation split a tenth; without splits, both are taken from the whole. Images without a label file show
-    no object. Raises ValueError with file and line for a malformed label, and for a malformed data.yaml.
+    no object. Raises ValueError with file and line for a malformed label, for a box where masks are read, and for a
+    malformed data.yaml.
     """
     config = _first(path, CONFIGURATIONS)
     settings = {} if config is None else _settings(config)
@@ -47,7 +66,7 @@ def read_yolo(path: Path) -> Dataset:
         folders = {split: _listed(config, key, settings) for split, key in KEYS.items() if settings.get(key)}
     else:
         folders = {split: [folder] for split, folder in split_folders(path / "images").items()}
-    whole = {split: _split(found, labels) for split, found in (folders or {"train": [path / "images"]}).items()}
+    whole = {split: _split(found, labels, masks) for split, found in (folders or {"train": [path / "images"]}).items()}
     if "train" not in whole:
         raise ValueError(f"{config or path} has no train split; it has: {', '.join(whole)}")
     inputs = [split.inputs for split in whole.values()]
@@ -57,6 +76,16 @@ def read_yolo(path: Path) -> Dataset:
     if not folders:
         return divided(whole["train"], TEST_SHARE, stratified=False, **metadata)
     return with_missing_splits(whole, TEST_SHARE, stratified=False, **metadata)
+
+
+def read_yolo_masks(path: Path) -> Dataset:
+    """Read the same with the masks of polygons."""
+    return read_yolo(path, masks=True)
+
+
+def read_yolo_tags(path: Path) -> Dataset:
+    """Read the same; the targets are the numbers of the classes in each image."""
+    return with_tags(read_yolo(path))
 
 
 def _first(path: Path, names: Sequence[str]) -> Path | None:
@@ -113,14 +142,14 @@ def _listed(config: Path, key: str, settings: Mapping[str, Any]) -> list[Path]:
     return found
 
 
-def _split(folders: Sequence[Path], labels: Sequence[str]) -> Split:
+def _split(folders: Sequence[Path], labels: Sequence[str], masks: bool) -> Split:
     images = [image for folder in folders for image in images_in(folder)]
     where = ", ".join(map(str, folders))
     if not images:
         raise ValueError(f"{where} holds no images")
     if not any(_label_file(image).is_file() for image in images):
         raise ValueError(f"{where}: no image has a label file; expected such as {_label_file(images[0])}")
-    return Split(FileContents(images), [_target(image, labels) for image in images])
+    return Split(FileContents(images), [_target(image, labels, masks) for image in images])
 
 
 def _label_file(image: Path) -> Path:
@@ -132,39 +161,59 @@ def _label_file(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _target(image: Path, labels: Sequence[str]) -> dict[str, Any]:
+def _target(image: Path, labels: Sequence[str], masks: bool) -> dict[str, Any]:
     file = _label_file(image)
     lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
     objects = []
     for number, line in enumerate(lines, start=1):
         try:
             objects += [_object(line, labels)] if line.strip() else []
+            if masks and objects and not objects[-1].polygon:
+                raise ValueError(f"a box; instance_segmentation needs a polygon: {POLYGON}")
         except ValueError as exc:
             raise ValueError(f"{file}, line {number}: {exc}") from exc
     width, height = _size(image) if objects else (0, 0)
+    boxes = [one.edges for one in objects]
     return {
-        "boxes": [[x1 * width, y1 * height, x2 * width, y2 * height] for _, (x1, y1, x2, y2) in objects],
-        "labels": [number for number, _ in objects],
+        "boxes": [[x1 * width, y1 * height, x2 * width, y2 * height] for x1, y1, x2, y2 in boxes],
+        "labels": [one.label for one in objects],
         "difficult": [False] * len(objects),
-    }
+    } | ({"masks": [_mask(one.polygon, width, height) for one in objects]} if masks else {})
 
 
-def _object(line: str, labels: Sequence[str]) -> tuple[int, tuple[float, float, float, float]]:
-    """The class of a line, and its box as edges from 0 to 1, clipped to the image."""
+def _mask(polygon: Sequence[float], width: int, height: int) -> dict[str, Any]:
+    """The mask of a polygon as COCO's compressed run lengths."""
+    corners = [value * (height if place % 2 else width) for place, value in enumerate(polygon)]
+    (packed,) = coco.frPyObjects([corners], height, width)
+    return {"size": [height, width], "counts": packed["counts"].decode()}
+
+
+def _object(line: str, labels: Sequence[str]) -> LabelledObject:
+    """The object of a line; a box is clipped to the image."""
     cells = line.split()
-    if len(cells) != 5:
-        raise ValueError(f"{len(cells)} values; expected 5: {LINE}")
+    if len(cells) != 5 and not (len(cells) >= 7 and len(cells) % 2):
+        raise ValueError(f"{len(cells)} values; expected 5: {LINE}, or {POLYGON}")
     try:
-        number, (x, y, width, height) = int(cells[0]), map(float, cells[1:])
+        number, values = int(cells[0]), tuple(map(float, cells[1:]))
     except ValueError:
-        raise ValueError(f"{line.strip()!r} has values that are no numbers; expected {LINE}") from None
+        expected = LINE if len(cells) == 5 else POLYGON
+        raise ValueError(f"{line.strip()!r} has values that are no numbers; expected {expected}") from None
     if not 0 <= number < len(labels):
         raise ValueError(f"class {number}; expected 0 to {len(labels) - 1} ({', '.join(labels)})")
+    if len(values) > 4:
+        if not all(0 <= value <= 1 for value in values):
+            raise ValueError(f"{line.strip()!r} is not normalised; expected x and y from 0 to 1")
+        across, down = values[0::2], values[1::2]
+        edges = (min(across), min(down), max(across), max(down))
+        if edges[0] == edges[2] or edges[1] == edges[3]:
+            raise ValueError(f"{line.strip()!r} is a polygon without an area")
+        return LabelledObject(number, edges, values)
+    x, y, width, height = values
     if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
         raise ValueError(f"{line.strip()!r} is not normalised; expected {RANGES}")
-    edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in edges)
-    return number, (left, top, right, bottom)
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in corners)
+    return LabelledObject(number, (left, top, right, bottom))
 
 
 def _size(image: Path) -> tuple[int, int]:
@@ -180,8 +229,9 @@ FORMATS = (
     Format(
         "yolo",
         "YOLO: images/train/*.jpg, labels/train/*.txt with lines <class> <x> <y> <width> <height>, and names "
-        "of classes in data.yaml or classes.txt",
+        "of classes in data.yaml or classes.txt; for instance_segmentation the lines are polygons",
         is_yolo,
         read_yolo,
+        views={"instance_segmentation": read_yolo_masks, "image_tagging": read_yolo_tags},
     ),
 )

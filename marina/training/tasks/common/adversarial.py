@@ -25,6 +25,8 @@ class Adversarial(Task):
     def __init__(self, card: Card, recipe: Recipe, data: Dataset) -> None:
         super().__init__(card, recipe, data)
         self.automatic_optimization = False
+        if recipe.schedule == "plateau":
+            raise ValueError("schedule plateau needs a validation loss that falls, and adversarial training has none")
         self.learner: Any = card.network(**self.arguments).to(memory_format=self.MEMORY_FORMAT)
         self.learner.load_state_dict(self.network.state_dict())
         smoothed = get_ema_multi_avg_fn(DECAY)  # type: ignore[no-untyped-call]
@@ -43,6 +45,8 @@ class Adversarial(Task):
         """Take one step of the learner or of the discriminators."""
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.recipe.clip_norm is not None:
+            self.clip_gradients(optimizer, self.recipe.clip_norm, "norm")
         optimizer.step()
 
     def finish_step(self) -> None:

@@ -1,54 +1,32 @@
 """Image classification: images -> classes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 
-from handlers.codecs.image import ImageCodec
-from marina.training.data.augmentation import Augmentation
-from marina.training.data.batches import Examples
-from marina.training.data.dataset import Dataset, Split
-from marina.training.task import EvaluationRequest
+from marina.training.data.dataset import Dataset
 from marina.training.tasks.common.classification import Classification
+from marina.training.tasks.common.image_labels import ImageLabels
 from marina.training.tasks.image_classification import acceptable_labels
 
-GRID = 64  # images in the picture on TensorBoard
 
+class ImageClassification(ImageLabels, Classification):
+    """Targets are the numbers of the classes, (N,).
 
-class ImageClassification(Classification):
-    """Images lie in memory as (N, C, S, S) of uint8, and are augmented and normalized batch by batch.
-
-    A target is a class, or a tuple of those that are right (test split only).
+    In a test split a target may be a tuple of those that are right.
     """
 
-    MEMORY_FORMAT = torch.channels_last  # in which convolutions are faster
-    codec: ImageCodec
-
-    def prepare(self) -> None:
-        self.codec = ImageCodec(**self.card.input)
-        self.augment = Augmentation(self.recipe.augment, self.codec.size)
-        self.arguments = {"num_classes": len(self.data.labels)}
-
-    def encode(self, split: Split) -> Examples:
-        pixels = [self.codec.pixels(file) for file in split.inputs]
-        shape = (0, self.codec.channels, self.codec.size, self.codec.size)
-        images = torch.stack(pixels) if pixels else torch.empty(shape, dtype=torch.uint8)
-        return Examples(images, torch.tensor(split.targets, dtype=torch.int64))
-
-    def inputs(self, batch: Tensor) -> Tensor:
-        return self.codec.normalize(self.augment(batch) if self.training else batch)
+    def encode_one(self, file: bytes, target: int) -> tuple[Tensor, Tensor]:
+        """Return the pixels of an image and the number of its class."""
+        return self.codec.pixels(file), torch.tensor(target)
 
     @classmethod
-    def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
-        for file, target in zip(data.test.inputs, data.test.targets, strict=True):
-            kind = "image/jpeg" if file.startswith(b"\xff\xd8") else "image/png"
-            several = isinstance(target, tuple)
-            truth = tuple(data.labels[each] for each in target) if several else data.labels[target]
-            yield EvaluationRequest(file, kind, truth)
+    def truth(cls, data: Dataset, target: int | tuple[int, ...]) -> str | tuple[str, ...]:
+        """Return the name of the class, or the names of those that are right."""
+        return tuple(data.labels[each] for each in target) if isinstance(target, tuple) else data.labels[target]
 
     @staticmethod
     def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -67,9 +45,3 @@ class ImageClassification(Classification):
         if acceptable_labels.are_sets(truths):
             return {}, acceptable_labels.report(truths, responses)
         return super().report(truths, responses, plots)
-
-    def on_train_start(self) -> None:
-        """Show on TensorBoard the network's input."""
-        pixels, _ = self.train_examples[list(range(min(GRID, len(self.train_examples))))]
-        if self.logger is not None:
-            self.logger.experiment.add_image("images/train", make_grid(self.augment(pixels)))  # type: ignore[attr-defined]

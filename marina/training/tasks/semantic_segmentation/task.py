@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 
 from handlers.codecs.letterbox import LetterboxCodec
 from handlers.codecs.segmentation_mask import classes_at
-from marina.training.data.batches import Examples
+from marina.training.data.batches import Examples, encoded
 from marina.training.data.dataset import Dataset, Split
 from marina.training.data.formats.voc import decode_mask
 from marina.training.task import EvaluationRequest, Task
@@ -31,7 +31,7 @@ GRID = 16  # images in a picture
 
 
 class SemanticSegmentation(Task):
-    """Images lie in memory as squares (N, 3, S, S) of uint8, masks as (N, S, S) of the classes' numbers.
+    """Images are squares (N, 3, S, S) of uint8, masks as (N, S, S) of the classes' numbers.
 
     The network's outputs at all strides are trained at once, each by cross entropy and Dice.
     """
@@ -50,12 +50,12 @@ class SemanticSegmentation(Task):
         return cast(Segmenter, self.network)
 
     def encode(self, split: Split) -> Examples:
-        images = [self.codec.letterbox(file) for file in split.inputs]
-        masks = [
-            letterboxed_mask(torch.from_numpy(decode_mask(file)), image)
-            for file, image in zip(split.targets, images, strict=True)
-        ]
-        return Examples(torch.stack([image.pixels for image in images]), torch.stack(masks))
+        return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
+
+    def encode_one(self, file: bytes, mask: bytes) -> tuple[Tensor, Tensor]:
+        """Return the square of an image, and that of its mask."""
+        image = self.codec.letterbox(file)
+        return image.pixels, letterboxed_mask(torch.from_numpy(decode_mask(mask)), image)
 
     def new_metric(self) -> Metric:
         return mean_iou(len(self.data.labels))

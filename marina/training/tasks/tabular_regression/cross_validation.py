@@ -8,6 +8,7 @@ import torch
 from sklearn.model_selection import KFold, LeaveOneOut, train_test_split
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from handlers.codecs.tabular import TableCodec
 from marina.training import optimizers
@@ -89,8 +90,13 @@ def squared_errors(
             optimizer.zero_grad()
             losses = (together(parameters, buffers, x[split, batch]) - y[split, batch]).square().mean(dim=1)
             torch.autograd.backward(losses.sum())  # the sum: no split's gradient touches another's
+            if recipe.clip_norm is not None:
+                clip_each([*parameters.values()], recipe.clip_norm)
             optimizer.step()
-            schedule.step()
+            if not isinstance(schedule, ReduceLROnPlateau):
+                schedule.step()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(float(losses.detach().mean()))
     for net in nets:
         net.eval()
     with torch.inference_mode():
@@ -99,3 +105,11 @@ def squared_errors(
         ((outputs[m, test] - y[m, test]) * codec.target_std).square()
         for m, ((_, test), codec) in enumerate(zip(places, codecs, strict=True))
     ]
+
+
+def clip_each(parameters: Sequence[Tensor], norm: float) -> None:
+    """Bound the norm of the gradient of each split's own network; parameters are (M, ...)."""
+    gradients = [weight.grad for weight in parameters if weight.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)  # (M,)
+    for gradient in gradients:
+        gradient.mul_((norm / (norms + 1e-6)).clamp(max=1).view(-1, *[1] * (gradient.dim() - 1)))

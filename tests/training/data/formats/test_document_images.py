@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from marina.training import data
+from marina.training import data, tasks
 from marina.training.data.formats.document_images import boxes
 from tests.support.samples import picture
 
@@ -127,3 +127,25 @@ def test_an_invoice_without_a_json_file_is_refused(elsewhere):
     (elsewhere / "mine" / "train" / "page_4.json").unlink()
     with pytest.raises(ValueError, match=r"page_4\.json"):
         data.find("./mine").load()
+
+
+def test_lines_of_one_script_need_no_splits(elsewhere):
+    write_images(elsewhere / "mine", "line", 20)
+    rows = [f"line_{n}.png\tΣτοά {n}" for n in range(20)]
+    (elsewhere / "mine" / "gt.txt").write_text("\n".join(rows), encoding="utf-8")
+    found = data.find("./mine")
+    assert found.format.name == "text_lines"
+    dataset = found.load("text_recognition")
+    assert dataset.sizes == {"train": 14, "validation": 2, "test": 4}
+    assert dataset.splits["test"] == "held out"
+    assert "different characters, 14 + 2 + 4 examples" in found.summary(dataset)
+    texts = list(dataset.test.targets)
+    metrics = tasks.find("text_recognition").score(texts, [{"text": text} for text in texts])
+    assert metrics == {"character_error_rate": 0.0, "accuracy": 1.0}, "there is one script"
+
+
+def test_lines_with_validation_are_used_as_given(elsewhere):
+    write_lines(elsewhere / "mine", "gt.txt", [f"word_{n}.png\ta{n}" for n in range(10)])
+    write_images(elsewhere / "mine" / "valid", "word", 3)
+    (elsewhere / "mine" / "valid" / "gt.txt").write_text("".join(f"word_{n}.png\ta{n}\n" for n in range(3)))
+    assert data.find("./mine").load().sizes == {"train": 10, "validation": 3, "test": 10}

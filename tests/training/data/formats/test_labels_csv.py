@@ -117,3 +117,34 @@ def test_folders_of_other_formats_stay_so(elsewhere):
     (elsewhere / "texts").mkdir()
     (elsewhere / "texts" / "labels.csv").write_text("label,review\n1,good\n")
     assert data.find("./texts").format.name == "label_review_csv"
+
+
+@pytest.mark.parametrize("separator", ["|", ";", " | "])
+def test_a_cell_may_hold_several_labels(elsewhere, separator):
+    table = [f"{n}.png,{separator.join(['cat', 'dog'][: n % 3])}" for n in range(30)]  # none, one or both
+    write(elsewhere / "mine", "labels.csv", table)
+    dataset = data.find("./mine").load("image_tagging")
+    assert dataset.labels == ("cat", "dog")
+    assert dataset.sizes == {"train": 21, "validation": 3, "test": 6}
+    targets = [*dataset.train.targets, *dataset.validation.targets, *dataset.test.targets]
+    assert sorted(targets) == [[]] * 10 + [[0]] * 10 + [[0, 1]] * 10
+
+
+def test_each_label_may_have_a_column(elsewhere):
+    for split, count in (("train", 20), ("test", 4)):
+        write(
+            elsewhere / "mine",
+            f"{split}.csv",
+            [f"{split}{n}.png,{n % 2},1,0" for n in range(count)],
+            header="image,a,b,c",
+        )
+    found = data.find("./mine")
+    assert found.format.name == "labels_csv"
+    dataset = found.load("image_tagging")
+    assert dataset.labels == ("a", "b")
+    assert dataset.test.targets == [[1], [0, 1], [1], [0, 1]]
+    with pytest.raises(ValueError, match=r"train\.csv, line 2: a column of 0 and 1 for each label"):
+        found.load("image_classification")
+    (elsewhere / "mine" / "test.csv").write_text("image,a,b,c\ntest0.png,1,0,0\ntest1.png,1,yes,0\n")
+    with pytest.raises(ValueError, match=r"test\.csv, line 3: yes in the column b; expected 0 or 1"):
+        data.find("./mine").load("image_tagging")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from marina.training import data
 from tests.support.own_images import image_folders
@@ -87,7 +88,7 @@ def test_names_in_a_text_file_with_and_without_splits(elsewhere, names):
     ("line", "message"),
     [
         ("1 0.5 0.5 0.25", r"labels/train/0\.txt, line 2: 4 values; expected 5: class x y width height"),
-        ("1 0.1 0.1 0.2 0.1 0.2 0.2", r"line 2: 7 values; expected 5: class x y width height"),
+        ("1 0.1 0.1 0.2 0.1 0.2", r"line 2: 6 values; expected 5: class x y width height"),
         ("dog 0.5 0.5 0.25 0.5", r"line 2: 'dog 0.5 0.5 0.25 0.5' .*; expected"),
         ("2 0.5 0.5 0.25 0.5", r"line 2: class 2; expected 0 to 1 \(cat, dog\)"),
         ("-1 0.5 0.5 0.25 0.5", r"line 2: class -1; expected 0 to 1"),
@@ -144,3 +145,38 @@ def test_other_folders_are_not_taken_for_labels(elsewhere):
     image_folders(elsewhere / "mine")
     (elsewhere / "mine" / "classes.txt").write_text("cat\ndog\n")
     assert data.find("./mine").format.name == "image_folder"
+
+
+def test_polygons_are_masks_and_their_boxes(elsewhere):
+    root = elsewhere / "mine"
+    line = "1 0.25 0.2 0.75 0.2 0.75 0.6 0.25 0.6\n"  # of 40 x 20 pixels
+    for split in ("train", "val"):
+        write(root, f"images/{split}", f"labels/{split}", line=line)
+    (root / "data.yaml").write_text(f"train: images/train\nval: images/val\n{NAMES}")
+    targets = data.find("./mine").load("instance_segmentation").train.targets
+    (place, *_) = (number for number, one in enumerate(targets) if one["labels"])  # the last image has no object
+    target = targets[place]
+    assert target["boxes"] == [pytest.approx([10, 4, 30, 12])]
+    mask = coco.decode(target["masks"][0])
+    assert mask.shape == (20, 40)
+    assert mask.sum() == 20 * 8
+    assert mask[4:12, 10:30].all()
+    boxes = data.find("./mine").load("object_detection").train.targets[place]
+    assert boxes == {name: value for name, value in target.items() if name != "masks"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 0.2 0.2", r"0\.txt, line 1: a box; instance_segmentation needs a polygon: class x1 y1"),
+        ("0 0.1 0.1 0.2 0.2 0.3", "6 values; expected 5: class x y width height, or class x1 y1 x2 y2 x3 y3"),
+        ("0 0.1 0.1 0.2 0.2 0.3 1.3", "not normalised"),
+        ("0 0.1 0.1 0.1 0.2 0.1 0.3", "a polygon without an area"),
+        ("0 0.1 0.1 0.1 0.2 0.1 x", "no numbers; expected class x1 y1"),
+    ],
+)
+def test_a_malformed_polygon_is_named(elsewhere, line, message):
+    root = write(elsewhere / "mine", "images/train", "labels/train", line=line)
+    (root / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(ValueError, match=message):
+        data.find("./mine").load("instance_segmentation")
