@@ -6,6 +6,7 @@ VERSION ?= 1.0#      of the model to train, archive, export; what changes a runn
 PORT    ?=#          of make serve, 8000 if not given; all other ports move by as much
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
+TARGET  ?=#          the column of a table that is predicted: TARGET=churned
 REPLACE ?=#          1 trains again and replaces weights that were made differently
 FLOOR   ?=#          metrics that archives must reach: FLOOR="accuracy=0.9 f1=0.8"
 ACCEPT  ?=#          1 packs models that miss their floor; their cards record it
@@ -27,7 +28,7 @@ MODEL_AND_VERSION = $(if $(and $(MODEL),$(GIVEN)),$(MODEL) $(GIVEN),$(error give
                       `make $@ MODEL=resnet18 VERSION=2.0`))
 NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
 OURS      := models handlers marina locustfile.py benchmarks tests
-MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
+MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING)
 REPLACING  = $(if $(filter-out 0,$(REPLACE)),--replace)
 PACKING    = $(FLOOR:%=--floor %) $(if $(filter-out 0,$(ACCEPT)),--accept)
 REASON     = $(if $(WHY),--why "$(WHY)")
@@ -67,7 +68,7 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	@$(MARINA) data $(NAMES)
 
-train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
+train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [TARGET=column] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
 import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."

@@ -18,6 +18,7 @@ from marina.cli.training import (
     Preset,
     PresetOption,
     Replace,
+    Target,
     Version,
     training_jobs,
 )
@@ -44,6 +45,7 @@ def archive(
     replace: Replace = False,
     floor: Floor = None,
     accept: Accept = False,
+    target: Target = None,
 ) -> None:
     """Train what is not trained, and pack models into signed archives. Does nothing for what is up to date.
 
@@ -55,7 +57,7 @@ def archive(
     finished = () if replace else {file.parent.parent.name for file in ARTIFACTS.glob(f"*/{version}/card.json")}
     chosen = selection.select(names or [selection.STARTER], finished)
     more = [word for each in floor or () for word in ("--floor", each)] + (["--accept"] if accept else [])
-    planned = plan(chosen, version, data, preset, replace, more)
+    planned = plan(chosen, version, data, preset, replace, more, target)
     if planned:
         jobs.run(planned, job_count)
     else:
@@ -69,6 +71,7 @@ def plan(
     preset: Preset | None,
     replace: bool = False,
     more: Sequence[str] = (),
+    target: str | None = None,
 ) -> list[Job]:
     """Return the jobs that bring the archives of `names` up to date: trainings first, each followed by its packing.
 
@@ -77,14 +80,22 @@ def plan(
     """
     new = [name for name in names if replace or not (ARTIFACTS / name / version / "card.json").is_file()]
     trained_as = preset or (Preset.full if replace else None)
-    trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace)} if new else {}
+    trained = (
+        {job.name: job for job in training_jobs(new, version, data, trained_as, replace, (), target)} if new else {}
+    )
     planned = list(trained.values())
-    forced = bool(data or preset or more)
+    forced = bool(data or preset or more or target)
     for place, name in enumerate(names, start=1):
-        target = STORE / f"{name}-{version}.mar"
-        if forced or f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
+        file = STORE / f"{name}-{version}.mar"
+        if forced or f"train {name}" in trained or not freshness.is_up_to_date(file, ROOT):
             words = ["pack", name, "--version", version, "--preset", (preset or Preset.full).value]
-            words += [*(["--data", data] if data else []), *more, "--position", f"{place} of {len(names)}"]
+            words += [
+                *(["--data", data] if data else []),
+                *(["--target", target] if target else []),
+                *more,
+                "--position",
+                f"{place} of {len(names)}",
+            ]
             planned.append(Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys())))
     return planned
 
@@ -100,19 +111,20 @@ def pack(
     data: Data = None,
     floor: Floor = None,
     accept: Accept = False,
+    target: Target = None,
 ) -> None:
     """Pack and sign one trained model."""
     from marina.packaging.build import build
 
     console.print(f"[bold]archive[/] {name} {version}, model {position}")
     requested = floors.parse(floor or ())
-    for line in notes(name, artifacts / name / version, data):
+    for line in notes(name, artifacts / name / version, data, target):
         console.print(f"  {line}", markup=False)
     made = build(name, version, artifacts, store, keys, preset.value, requested, accept)
     console.print(f"  {made}  {made.stat().st_size / 1e6:.1f} MB, signed")
 
 
-def notes(name: str, weights: Path, data: str | None) -> list[str]:
+def notes(name: str, weights: Path, data: str | None, target: str | None = None) -> list[str]:
     """Return lines about the weights to be packed: those of an older recipe or network, and their metrics if they have
     no floor. Raises MarinaError if they were trained on other data than `data` or no longer fit the network.
     """
@@ -128,7 +140,7 @@ def notes(name: str, weights: Path, data: str | None) -> list[str]:
         return []
     model = models.find(name)
     try:
-        changed = changes.packable(card, weights, model, data)
+        changed = changes.packable(card, weights, model, data, target)
     except LookupError as exc:
         raise MarinaError(str(exc.args[0])) from exc
     lines = [f"weights of an older recipe or network ({'; '.join(changed)}): REPLACE=1 trains again"] if changed else []

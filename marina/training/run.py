@@ -30,15 +30,16 @@ def train(
     position: str = "",
     labels: float | None = None,
     replace: bool = False,
+    target: str | None = None,
 ) -> Path:
     """Train the model called `name` and return the folder of its artifacts.
 
     `data` is the name or path of another data set than the CARD's, `labels` the share of the training labels that may
-    be used (below 1: self-training), `position` is printed, such as "3 of 7". For a version that exists, whatever is
-    not given is as it was. If nothing that the weights depend on has changed, only their card is refreshed; otherwise
-    they are trained again with `replace`, and WeightsExistError is raised without. A stopped run resumes from its last
-    checkpoint. Raises LookupError for an unknown model, task or data set, ValueError for files that do not follow their
-    format, and NoRecipeError for an imported model.
+    be used (below 1: self-training), `position` is printed, such as "3 of 7", `target` is the column of a table to
+    predict. For a version that exists, whatever is not given is as it was. If nothing that the weights depend on has
+    changed, only their card is refreshed; otherwise they are trained again with `replace`, and WeightsExistError is
+    raised without. A stopped run resumes from its last checkpoint. Raises LookupError for an unknown model, task or
+    data set, ValueError for files that do not follow their format, and NoRecipeError for an imported model.
     """
     card = models.find(name)
     if card.recipe is None:
@@ -48,7 +49,7 @@ def train(
     done = artifacts.finished(folder)
     preset = preset or (done["preset"] if done else "full")
     labels = labels if labels is not None else changes.share_of(done) if done else 1.0
-    found = source(card, data, done)
+    found = source(card, data, done, target)
     if done is not None:
         recipe, digest = changes.recipe_of(card, preset), found.sha256 if found else done["data"]["sha256"]
         mark = changes.mark_of(card, digest, preset, labels)
@@ -68,15 +69,18 @@ def train(
     return fit(card, found, version, preset, labels, hardware or Hardware(), title)
 
 
-def source(card: Card, data: str | None, done: dict[str, Any] | None) -> DatasetSource | None:
+def source(
+    card: Card, data: str | None, done: dict[str, Any] | None, target: str | None = None
+) -> DatasetSource | None:
     """Return the data set that is named, or that of the finished weights, or the CARD's own.
 
     None if the data of finished weights are no longer where they were: the weights remain, and can be packed.
     """
+    target = target if target is not None else changes.target_of(done)
     if data or done is None:
-        return find(data or card.data)
+        return find(data or card.data, target)
     try:
-        return find(changes.data_of(done))
+        return find(changes.data_of(done), target)
     except UnknownDataError:
         return None
 
@@ -140,11 +144,13 @@ def card_facts(card: Card, data: Mapping[str, Any]) -> dict[str, Any]:
 def data_facts(found: DatasetSource, data: Dataset) -> dict[str, Any]:
     """Return the identity of the data for card.json.
 
-    `path` is a member for a user's own; `unused` (files, by their kind) and `note` are members if there are any.
+    `path` is a member for a user's own; `target` (of a table), `unused` (files, by their kind) and `note` are members
+    if there are any.
     """
     facts = {"name": found.short_name, "sha256": found.sha256, "kind": found.kind, "sizes": data.sizes}
     facts |= {"splits": dict(data.splits)} | ({"unused": dict(data.unused)} if data.unused else {})
     facts |= {"path": str(found.own_path)} if found.own_path else {}
+    facts |= {"target": found.target} if found.target else {}
     return facts | ({"note": data.note} if data.note else {})
 
 
