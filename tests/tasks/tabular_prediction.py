@@ -21,7 +21,9 @@ def training_rows() -> list[list]:
     rows = []
     for n in range(120):
         city = "Voss" if n == 7 else "Hamar" if n == 8 else ("Oslo", "Bergen")[n % 2]
-        rows.append([None if n % 10 == 0 else 20.5 + n % 50, n % 9, city, ("free", "pro")[n % 3 > 0], f"{1 + n % 28}.3.2021"])
+        rows.append(
+            [None if n % 10 == 0 else 20.5 + n % 50, n % 9, city, ("free", "pro")[n % 3 > 0], f"{1 + n % 28}.3.2021"]
+        )
         if n % 11 == 0:
             rows[-1][4] = None
     return rows
