@@ -72,7 +72,7 @@ train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [TARGET
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
 import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
-	@$(MARINA) import $(NAME) --network "$(NETWORK)" --weights "$(WEIGHTS)" --size "$(SIZE)" $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
+	@$(MARINA) import $(NAME) $(if $(NETWORK),--network "$(NETWORK)") --weights "$(WEIGHTS)" $(if $(SIZE),--size "$(SIZE)") $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
 
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)

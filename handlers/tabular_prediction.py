@@ -15,6 +15,7 @@ from handlers.errors import BadRequest
 from handlers.request import Request
 from handlers.response import NUMBER, STRING, array, schema
 from handlers.runtime.integrated_gradients import integrated_gradients
+from handlers.runtime.shapley_values import shapley_values
 
 UNKNOWN = array(STRING)  # columns of a row whose category training didn't have
 COLUMNS = array(schema(column=STRING, weight=NUMBER))
@@ -33,7 +34,8 @@ CLASSES: dict[str, dict[str, Any]] = {
 
 
 class TabularPrediction(ClassificationHandler):
-    """The codec's target decides: a number, or classes. Explains by integrated gradients from the average row.
+    """The codec's target decides: a number, or classes. Explains by integrated gradients from the average row,
+    or an imported pipeline by Shapley values from its example.
 
     The network takes features, (N, F), and returns standardized numbers, (N,), or log-probabilities, (N, classes).
     """
@@ -90,11 +92,14 @@ class TabularPrediction(ClassificationHandler):
         """Return the weights of the columns, which lead from the average row's output to that of the row."""
         del decoded
         average = torch.tensor([self.codec.average], device=batch.device)
-        attributions, delta = integrated_gradients(
-            self.network, batch, average, steps=self.card["serving"]["explain_steps"], target=target
-        )
+        if getattr(self.network, "differentiable", True):
+            steps = self.card["serving"]["explain_steps"]
+            attributions, delta = integrated_gradients(self.network, batch, average, steps=steps, target=target)
+            of_columns = self.codec.by_column(attributions[0].float())
+        else:
+            of_columns, delta = shapley_values(self.network, batch, average, self.codec.owners, target)
         scale, baseline = self.codec.target_std or 1.0, self.network(average)[0]
-        weights = (self.codec.by_column(attributions[0].float()) * scale).tolist()
+        weights = (of_columns * scale).tolist()
         return {
             "baseline": self._in_units(baseline) if target is None else round(float(baseline[target]), 6),
             "convergence_delta": delta * scale,

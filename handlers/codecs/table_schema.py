@@ -10,12 +10,19 @@ import torch
 from torch import Tensor
 
 from handlers.codecs.date_column import DateColumn
+from handlers.codecs.pipeline_columns import RawNumber, RawText
 from handlers.codecs.table_columns import CategoryColumn, NumberColumn, ValueRefused, moments
 from handlers.errors import BadRequest
 
 Number = TypeVar("Number", float, Tensor)
-Column = NumberColumn | CategoryColumn | DateColumn
-KINDS: dict[str, type[Column]] = {"number": NumberColumn, "category": CategoryColumn, "date": DateColumn}
+Column = NumberColumn | CategoryColumn | DateColumn | RawNumber | RawText
+KINDS: dict[str, type[Column]] = {
+    "number": NumberColumn,
+    "category": CategoryColumn,
+    "date": DateColumn,
+    "raw_number": RawNumber,
+    "raw_text": RawText,
+}
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,15 @@ class TableSchema:
         """Which features are no ramps, (features,): those of a plain linear model."""
         return self._layout[2].isnan()
 
+    @property
+    def owners(self) -> Tensor:
+        """The number of each feature's column, (features,)."""
+        widths = torch.tensor([sum(map(len, column.features)) for column in self.columns])
+        return torch.arange(len(self.columns)).repeat_interleave(widths)
+
     def by_column(self, attributions: Tensor) -> Tensor:
         """Sum the attributions of features, (features,), for each column: (columns,)."""
-        widths = torch.tensor([sum(map(len, column.features)) for column in self.columns])
-        owner = torch.arange(len(self.columns)).repeat_interleave(widths).to(attributions.device)
+        owner = self.owners.to(attributions.device)
         return torch.zeros(len(self.columns), device=attributions.device).index_add(0, owner, attributions)
 
     def standardize_target(self, y: Tensor) -> Tensor:
