@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -103,7 +104,8 @@ class TableSchema:
 
     def table(self, rows: Iterable[list[float]]) -> Tensor:
         """Return the codes of many rows as (N, codes)."""
-        return torch.from_numpy(np.array(list(rows), dtype=np.float32))
+        count = sum(len(column.features) for column in self.columns)
+        return torch.from_numpy(np.fromiter(chain.from_iterable(rows), dtype=np.float32).reshape(-1, count))
 
     def features(self, codes: Tensor) -> Tensor:
         """Expand (N, codes) to the network's input, (N, features): numbers, their ramps, one-hot vectors."""

@@ -18,7 +18,7 @@ from marina.training.tasks.tabular_prediction.table_fitting import EncodedRows
 
 FOLDS = 5
 MAX_ROWS = 4_000  # of the folds, drawn at random: more rows would take minutes, and narrow the interval little
-MAX_BASELINE_ROWS = 200_000  # on which a baseline is fitted
+MAX_BASELINE_ROWS = 100_000  # on which a baseline is fitted
 NETWORK = "network"
 RULE = (
     "the network matches a baseline if the mean difference over the folds is within two standard errors, corrected for "
