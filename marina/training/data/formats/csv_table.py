@@ -173,6 +173,6 @@ FORMATS = (
         "column to predict",
         is_csv_table,
         no_table_task,
-        tables={TASK: read_csv_table},
+        tables={TASK: read_csv_table, "": read_csv_table},
     ),
 )
