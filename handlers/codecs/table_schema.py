@@ -121,7 +121,7 @@ class TableSchema:
 
     @property
     def without_ramps(self) -> Tensor:
-        """Which features are no ramps, (features,): those of a plain linear model."""
+        """Mask of the features that are no ramps, (features,): those of a plain linear model."""
         return self._layout[2].isnan()
 
     @property

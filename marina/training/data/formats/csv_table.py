@@ -121,7 +121,7 @@ def _file(path: Path) -> Path | None:
 
 
 def _target(file: Path, frame: DataFrame, target: str) -> tuple[str, str]:
-    """The column to predict, and the kind that was asked for, if any."""
+    """The column to predict, and the kind that was requested, if any."""
     name, colon, kind = target.rpartition(":")
     if not colon or target in frame.columns:
         name, kind = target, ""
