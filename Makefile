@@ -6,6 +6,7 @@ VERSION ?= 1.0#      of the model to train, archive, export; what changes a runn
 PORT    ?=#          of make serve, 8000 if not given; all other ports move by as much
 PRESET  ?=#          full trains to the floor, quick takes a few steps
 DATA    ?=#          a data set's name or folder, instead of the card's
+TARGET  ?=#          the column of a table that is predicted: TARGET=churned
 REPLACE ?=#          1 trains again and replaces weights that were made differently
 SET     ?=#          options of the card: SET="epochs=20 lr=1e-3 size=96 recipe.weight_decay=0.01 serving.batch_size=4"
 PRETRAINED ?=#       a .safetensors or .pth file that training starts from
@@ -29,7 +30,7 @@ MODEL_AND_VERSION = $(if $(and $(MODEL),$(GIVEN)),$(MODEL) $(GIVEN),$(error give
                       `make $@ MODEL=resnet18 VERSION=2.0`))
 NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
 OURS      := models handlers marina locustfile.py benchmarks tests
-MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING) $(OPTIONS)
+MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING) $(OPTIONS)
 OPTIONS    = $(SIZE:%=--size %) $(EPOCHS:%=--epochs %) $(LR:%=--lr %) $(SET:%=--set %) $(if $(PRETRAINED),--pretrained "$(PRETRAINED)")
 REPLACING  = $(if $(filter-out 0,$(REPLACE)),--replace)
 PACKING    = $(FLOOR:%=--floor %) $(if $(filter-out 0,$(ACCEPT)),--accept)
@@ -70,11 +71,11 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	@$(MARINA) data $(NAMES)
 
-train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [SIZE=] [EPOCHS=] [LR=] [SET=] [PRETRAINED=] [REPLACE=1]; Ctrl-C and again resumes
+train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [TARGET=column] [PRESET=quick] [SIZE=] [EPOCHS=] [LR=] [SET=] [PRETRAINED=] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
 import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
-	@$(MARINA) import $(NAME) --network "$(NETWORK)" --weights "$(WEIGHTS)" --size "$(SIZE)" $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
+	@$(MARINA) import $(NAME) $(if $(NETWORK),--network "$(NETWORK)") --weights "$(WEIGHTS)" $(if $(SIZE),--size "$(SIZE)") $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
 
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)

@@ -55,6 +55,12 @@ class TaskHandler(ABC, Generic[Input]):
         """Return the schemas as the archive's card holds them."""
         return {"request": cls.request_schema, "reply": cls.response_schema, "explanation": cls.explanation_schema}
 
+    @classmethod
+    def api_of(cls, folder: Path) -> dict[str, Any]:
+        """Return the schemas of the model in `folder`; those of a table have its columns."""
+        del folder
+        return cls.api()
+
     def setup(self) -> None:
         """Load what the task needs besides the network: a codec, label names."""
 

@@ -161,6 +161,14 @@ def test_a_preset_or_data_is_checked_by_packing_and_never_trained_over(changed):
             ["train", "MODEL=lenet", "VERSION=2.0", "DATA=my pictures"],
             'lenet --version 2.0 --jobs 2 --data "my pictures"',
         ),
+        (
+            ["train", "MODEL=table", "DATA=customers.csv", "TARGET=has left"],
+            'table --version 1.0 --jobs 2 --data "customers.csv" --target "has left"',
+        ),
+        (
+            ["import", "NAME=churn", "TASK=tabular_prediction", "WEIGHTS=p.onnx"],
+            'marina import churn --weights "p.onnx" --task tabular_prediction --version 1.0',
+        ),
         (["train", "MODEL=lenet", "REPLACE=1"], "train lenet --version 1.0 --jobs 2 --replace"),
         (["archive", "MODEL=lenet", "REPLACE=0"], "archive lenet --version 1.0 --jobs 2"),
         (

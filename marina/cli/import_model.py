@@ -1,14 +1,13 @@
 """`marina import`: weights that were trained elsewhere become a model."""
 
 import ast
-import importlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from marina.cli import import_table
 from marina.cli.training import Version
 from marina.errors import ModelImportError
 from marina.settings import ROOT
@@ -18,20 +17,20 @@ if TYPE_CHECKING:
     from marina.packaging.imports.checkpoint import Checkpoint
     from marina.packaging.imports.classifier import ImportedClassifier
 
-TASKS = ("image_classification",)  # that can be imported
+TASKS = ("image_classification", import_table.TASK)  # that can be imported
 MODELS = ROOT / "models"
 console = Console(soft_wrap=True, highlight=False)
 
 
 def import_(
     name: Annotated[str, typer.Argument(help="name of the model, a Python name")],
+    weights: Annotated[Path, typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; .onnx")],
     network: Annotated[
-        str, typer.Option(help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net")
-    ],
-    weights: Annotated[Path, typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone")],
-    size: Annotated[int, typer.Option(min=1, help="side of the network's input, in pixels")],
-    mean: Annotated[str, typer.Option(help="of each channel, of values in 0..1: 0.485,0.456,0.406")],
-    std: Annotated[str, typer.Option(help="of each channel: 0.229,0.224,0.225")],
+        str | None, typer.Option(help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="side of the network's input, in pixels")] = None,
+    mean: Annotated[str | None, typer.Option(help="of each channel, of values in 0..1: 0.485,0.456,0.406")] = None,
+    std: Annotated[str | None, typer.Option(help="of each channel: 0.229,0.224,0.225")] = None,
     task: Annotated[str, typer.Option(help=f"one of: {', '.join(TASKS)}")] = TASKS[0],
     labels: Annotated[
         Path | None, typer.Option(help="text file with a label a line, or JSON list", show_default="numbers")
@@ -48,6 +47,10 @@ def import_(
         str | None, typer.Option(help="measure on the test split of this data set", show_default="no metrics")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="replace what an earlier import of NAME wrote")] = False,
+    columns: Annotated[str | None, typer.Option(help="of a table: age,income,city", show_default="the file's")] = None,
+    example: Annotated[
+        Path | None, typer.Option(help="a row of a table, where explanations start", show_default="zeros, empty texts")
+    ] = None,
 ) -> None:
     """Import weights that were trained elsewhere: write models/NAME.py and artifacts/NAME/VERSION/.
 
@@ -58,6 +61,13 @@ def import_(
     """
     if task not in TASKS:
         raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(TASKS)}")
+    if task == import_table.TASK:
+        if data:
+            raise ModelImportError(f"--data can't measure a {task} pipeline yet: leave it out")
+        import_table.import_pipeline(name, weights, labels, columns, example, version, replace)
+        return
+    if network is None or size is None or mean is None or std is None:
+        raise ModelImportError(f"{task} needs --network, --size, --mean and --std (NETWORK=, SIZE=, ARGS=)")
     from handlers.codecs.image import ImageCodec
     from marina.packaging.imports import checkpoint, classifier, model_file
     from marina.packaging.imports import network as networks
@@ -81,11 +91,11 @@ def import_(
         file.write_text(content, encoding="utf-8")
     try:
         origin |= {"model_file": model_file.digest(file.read_text(encoding="utf-8"))}
-        card = reloaded(name)
+        card = model_file.reloaded(name)
         done = imported.write(card, version, fitted.network, fitted.arguments, fitted.labels, origin, test)
     except BaseException:
         if fresh:
-            restore(file, before)
+            model_file.restore(file, before)
         raise
     for metric, value in done["metrics"].items():
         console.print(f"  {metric} {value:.4f} on {done['data']['name']}, {len(test.requests) if test else 0} images")
@@ -154,20 +164,3 @@ def print_found(read: "Checkpoint", fitted: "ImportedClassifier", codec: "ImageC
         lines.append(f"labels of several classes: {', '.join(repeated[:5])}; an explanation explains the first of them")
     for line in lines:
         console.print(f"  {line}", markup=False)
-
-
-def reloaded(name: str) -> Any:
-    """Return the CARD of a file that was just written."""
-    import models
-
-    importlib.invalidate_caches()
-    sys.modules.pop(f"models.{name}", None)
-    return models.find(name)
-
-
-def restore(file: Path, before: str | None) -> None:
-    """Undo the writing of the model's file."""
-    if before is None:
-        file.unlink(missing_ok=True)
-    else:
-        file.write_text(before, encoding="utf-8")

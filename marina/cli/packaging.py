@@ -19,6 +19,7 @@ from marina.cli.training import (
     Preset,
     PresetOption,
     Replace,
+    Target,
     Version,
     training_jobs,
 )
@@ -51,6 +52,7 @@ def archive(
     lr: LearningRate = None,
     set_: Set = None,
     pretrained: Pretrained = None,
+    target: Target = None,
 ) -> None:
     """Train what is not trained, and pack models into signed archives. Does nothing for what is up to date.
 
@@ -64,7 +66,7 @@ def archive(
     words = option_flags.words_of(size, epochs, batch_size, lr, set_)
     option_flags.overrides_of(chosen, words)  # an error now
     more = [word for each in floor or () for word in ("--floor", each)] + (["--accept"] if accept else [])
-    planned = plan(chosen, version, data, preset, replace, more, option_flags.flags_of(words, pretrained))
+    planned = plan(chosen, version, data, preset, replace, more, option_flags.flags_of(words, pretrained), target)
     if planned:
         jobs.run(planned, job_count)
     else:
@@ -79,6 +81,7 @@ def plan(
     replace: bool = False,
     more: Sequence[str] = (),
     options: tuple[str, ...] = (),
+    target: str | None = None,
 ) -> list[Job]:
     """Return the jobs that bring the archives of `names` up to date: what is trained already, then each training with
     its packing, so that a model can be served while others are still trained.
@@ -89,14 +92,19 @@ def plan(
     """
     new = [name for name in names if replace or options or not (ARTIFACTS / name / version / "card.json").is_file()]
     trained_as = preset or (Preset.full if replace else None)
-    trained = {job.name: job for job in training_jobs(new, version, data, trained_as, replace, options)} if new else {}
+    trained = (
+        {job.name: job for job in training_jobs(new, version, data, trained_as, replace, options, target)}
+        if new
+        else {}
+    )
     packing = dict[str, Job]()
-    forced = bool(data or preset or more)
+    forced = bool(data or preset or more or target)
     for place, name in enumerate(names, start=1):
-        target = STORE / f"{name}-{version}.mar"
-        if forced or f"train {name}" in trained or not freshness.is_up_to_date(target, ROOT):
+        file = STORE / f"{name}-{version}.mar"
+        if forced or f"train {name}" in trained or not freshness.is_up_to_date(file, ROOT):
             words = ["pack", name, "--version", version, "--preset", (preset or Preset.full).value]
-            words += [*(["--data", data] if data else []), *more, "--position", f"{place} of {len(names)}"]
+            words += [*(["--data", data] if data else []), *(["--target", target] if target else []), *more]
+            words += ["--position", f"{place} of {len(names)}"]
             packing[f"train {name}"] = Job(f"pack {name}", tuple(words), frozenset({f"train {name}"} & trained.keys()))
     pairs = [(job, packing.get(name)) for name, job in trained.items()]
     ready = [job for name, job in packing.items() if name not in trained]
@@ -114,19 +122,20 @@ def pack(
     data: Data = None,
     floor: Floor = None,
     accept: Accept = False,
+    target: Target = None,
 ) -> None:
     """Pack and sign one trained model."""
     from marina.packaging.build import build
 
     console.print(f"[bold]archive[/] {name} {version}, model {position}")
     requested = floors.parse(floor or ())
-    for line in notes(name, artifacts / name / version, data):
+    for line in notes(name, artifacts / name / version, data, target):
         console.print(f"  {line}", markup=False)
     made = build(name, version, artifacts, store, keys, preset.value, requested, accept)
     console.print(f"  {made}  {made.stat().st_size / 1e6:.1f} MB, signed")
 
 
-def notes(name: str, weights: Path, data: str | None) -> list[str]:
+def notes(name: str, weights: Path, data: str | None, target: str | None = None) -> list[str]:
     """Return lines about the weights to be packed: those of an older recipe or network, and their metrics if they have
     no floor. Raises MarinaError if they were trained on other data than `data` or no longer fit the network.
     """
@@ -142,7 +151,7 @@ def notes(name: str, weights: Path, data: str | None) -> list[str]:
         return []
     model = models.find(name)
     try:
-        changed = changes.packable(card, weights, model, data)
+        changed = changes.packable(card, weights, model, data, target)
     except LookupError as exc:
         raise MarinaError(str(exc.args[0])) from exc
     lines = [f"weights of an older recipe or network ({'; '.join(changed)}): REPLACE=1 trains again"] if changed else []

@@ -31,6 +31,10 @@ Data = Annotated[
     str | None,
     typer.Option(help="a data set's name or path", show_default="as this version was trained, or the CARD's"),
 ]
+Target = Annotated[
+    str | None,
+    typer.Option(help="the column of a table to predict; churned:classes or price:number", show_default="as trained"),
+]
 PresetOption = Annotated[
     Preset | None, typer.Option(help="quick: a few steps, to see that it runs", show_default="full")
 ]
@@ -57,6 +61,7 @@ def train(
     lr: LearningRate = None,
     set_: Set = None,
     pretrained: Pretrained = None,
+    target: Target = None,
     position: Annotated[str, typer.Option(help='shown, such as "3 of 7"', hidden=True)] = "",
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, mps, ...")] = "auto",
     devices: Annotated[str, typer.Option(help="how many, or which: 2, 0,3, -1, auto")] = "auto",
@@ -89,7 +94,7 @@ def train(
         flags |= {"--strategy": strategy, "--precision": precision, "--keep-in-memory": keep_in_memory}
         more = tuple(str(word) for flag, value in flags.items() if value is not None for word in (flag, value))
         more += option_flags.flags_of(words, pretrained)
-        jobs.run(training_jobs(chosen, version, data, preset, replace, more), job_count)
+        jobs.run(training_jobs(chosen, version, data, preset, replace, more, target), job_count)
         return
     from marina.training import run
     from marina.training.hardware import Hardware
@@ -98,7 +103,10 @@ def train(
     try:
         wanted: Literal["full", "quick"] | None = preset.value if preset else None
         run.train(
-            chosen[0], version, data or None, wanted, hardware, position, labels, replace, own[chosen[0]], pretrained
+            *(chosen[0], version, data or None, wanted, hardware, position, labels, replace),
+            own=own[chosen[0]],
+            pretrained=pretrained,
+            target=target,
         )
     except (LookupError, ValueError) as exc:
         raise MarinaError(str(exc.args[0] if exc.args else exc)) from exc
@@ -113,6 +121,7 @@ def training_jobs(
     preset: Preset | None,
     replace: bool = False,
     more: tuple[str, ...] = (),
+    target: str | None = None,
 ) -> list[Job]:
     """Return a job for each model, longest first, after the models that its training begins with.
 
@@ -124,6 +133,7 @@ def training_jobs(
     ordered = selection.longest_first(names, ARTIFACTS)
     options = ["--version", version]
     options += ["--data", data] if data else []
+    options += ["--target", target] if target else []
     options += ["--preset", preset.value] if preset else []
     options += ["--replace"] if replace else []
     made = [Job(f"train {base}", ("train", base)) for base in bases]

@@ -103,7 +103,7 @@ def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
 
 def api_of(card: dict[str, Any], weights: Path) -> dict[str, Any]:
     """Return the handler's schemas of requests and responses, with the card's example of both."""
-    api, example = copy.deepcopy(handler_class(card["task"]).api()), card["example"]
+    api, example = copy.deepcopy(handler_class(card["task"]).api_of(weights)), card["example"]
     if example["content_type"] == "application/json":
         body = (weights / example["file"]).read_text(encoding="utf-8")
         api["request"]["application/json"]["example"] = json.loads(body)

@@ -41,6 +41,11 @@ def data_of(done: dict[str, Any]) -> str:
     return str(done["data"].get("path") or done["data"]["name"])
 
 
+def target_of(done: dict[str, Any] | None) -> str:
+    """Return the column of a table that finished weights predict, if the user chose one; otherwise an empty string."""
+    return str(done["data"].get("target", "")) if done else ""
+
+
 def share_of(done: dict[str, Any]) -> float:
     """Return the share of the labels that finished weights were trained with; older cards have numbers only."""
     if (trained := done.get("self_training")) is None:
@@ -68,6 +73,8 @@ def data_difference(done: dict[str, Any], found: DatasetSource) -> list[str]:
     """Return a line if the weights were trained on other data than `found`."""
     if done["data"]["sha256"] == found.sha256:
         return []
+    if done["data"]["name"] == found.short_name and target_of(done) != found.target:
+        return [f"target {target_of(done) or 'by default'} -> {found.target or 'by default'}"]
     if done["data"]["name"] == found.short_name:
         return [f"data {found.short_name}, whose files have changed"]
     return [f"data {done['data']['name']} -> {found.short_name}"]
@@ -95,14 +102,16 @@ def of_model(done: dict[str, Any], folder: Path, card: Card) -> list[str]:
     return lines if _same_code(done, folder, card) else [*lines, "network code"]
 
 
-def packable(done: dict[str, Any], folder: Path, card: Card, data: str | None) -> list[str]:
+def packable(done: dict[str, Any], folder: Path, card: Card, data: str | None, target: str | None = None) -> list[str]:
     """Return what has changed in the model's file since the weights in `folder` were made; they are packed as they are.
 
-    Raises WeightsExistError if they were trained on other data than `data`, and PackagingError if they no longer fit
-    the network.
+    Raises WeightsExistError if they were trained on other data than `data` or for another `target`, and PackagingError
+    if they no longer fit the network.
     """
-    if data and (lines := data_difference(done, find(data))):
-        refuse(done, lines)
+    if data or target:
+        found = find(data or data_of(done), target_of(done) if target is None else target)
+        if lines := data_difference(done, found):
+            refuse(done, lines)
     card = overrides.applied(card, done.get(overrides.OVERRIDES, {}))
     lines = of_model(done, folder, card)
     if lines and (done["task"] != card.task or not weights_load(folder / WEIGHTS, card, done["network"])):

@@ -77,6 +77,24 @@ def write(
     origin: Mapping[str, Any],
     test: EvaluationSplit | None,
 ) -> dict[str, Any]:
+    """Write artifacts/<name>/<version>/ of an image model and return its card.json, as `write_model`."""
+    codec = ImageCodec(**card.input)
+    grey = torch.full((codec.channels, codec.size, codec.size), GREY, dtype=torch.uint8)
+    example = EvaluationRequest(png(grey), "image/png", None)
+    return write_model(card, version, network, arguments, labels, origin, test, codec, example)
+
+
+def write_model(
+    card: Card,
+    version: str,
+    network: nn.Module,
+    arguments: Mapping[str, Any],
+    labels: list[str],
+    origin: Mapping[str, Any],
+    test: EvaluationSplit | None,
+    codec: Any,
+    example: EvaluationRequest,
+) -> dict[str, Any]:
     """Write artifacts/<name>/<version>/ and return its card.json; models/<name>.py must exist.
 
     `arguments` are the network's own, `origin` is the member `imported` of card.json. Raises EvaluationError if the
@@ -84,10 +102,7 @@ def write(
     """
     scratch = artifacts.scratch_of(card.name, version)
     artifacts.begin(scratch, f"{IMPORTED} {origin['sha256']}")
-    codec = ImageCodec(**card.input)
     evaluation.write_network(network, codec, labels, scratch)
-    grey = torch.full((codec.channels, codec.size, codec.size), GREY, dtype=torch.uint8)
-    example = EvaluationRequest(png(grey), "image/png", None)
     facts: dict[str, Any] = card_facts(card, {}) | {"version": version, "preset": IMPORTED, IMPORTED: dict(origin)}
     facts |= {"network": dict(arguments), "example": evaluation.write_example(example, scratch), "options": {}}
     facts |= {"data": test.facts} if test else {}

@@ -1,8 +1,8 @@
 """Training of a model: from its CARD to artifacts/<name>/<version>/."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,16 +38,17 @@ def train(
     replace: bool = False,
     own: Mapping[str, Any] | None = None,
     pretrained: str | None = None,
+    target: str | None = None,
 ) -> Path:
     """Train the model called `name` and return the folder of its artifacts.
 
     `data` is the name or path of another data set than the CARD's, `labels` the share of the training labels that may
     be used (below 1: self-training), `position` is printed, such as "3 of 7". `own` overrides members of the CARD
-    (marina/overrides.py), `pretrained` is the path of a checkpoint to start from. Whatever is not given is as
-    marina/training/run_options.py decides. If nothing that the weights depend on has changed, only their card is
-    refreshed; otherwise they are trained again with `replace`, and WeightsExistError is raised without. A stopped run
-    resumes from its last checkpoint. Raises LookupError for an unknown model, task or data set, ValueError for files
-    that do not follow their format, and NoRecipeError for an imported model.
+    (marina/overrides.py), `pretrained` is the path of a checkpoint to start from, `target` the column of a table to
+    predict. Whatever is not given is as marina/training/run_options.py decides. If nothing that the weights depend on
+    has changed, only their card is refreshed; otherwise they are trained again with `replace`, and WeightsExistError is
+    raised without. A stopped run resumes from its last checkpoint. Raises LookupError for an unknown model, task or
+    data set, ValueError for files that do not follow their format, and NoRecipeError for an imported model.
     """
     found_card = models.find(name)
     if found_card.recipe is None:
@@ -55,14 +56,13 @@ def train(
     folder = artifacts.folder_of(name, version)
     title = f"{name} {version}{f', model {position}' if position else ''}"
     done = artifacts.finished(folder)
-    options, line = run_options.settled(
-        found_card, version, done, run_options.given(data, preset, labels, own or {}, pretrained)
-    )
+    given = run_options.given(data, preset, labels, own or {}, pretrained, target)
+    options, line = run_options.settled(found_card, version, done, given)
     if line:
         console.print(f"{title}: {line}", markup=False)
     card = overrides.applied(found_card, options.overrides)
     preset, labels = options.preset or "full", 1.0 if options.labels is None else options.labels
-    found = source(card, options.data, data is None and done is not None)
+    found = source(card, options, data is None and done is not None)
     if done is not None:
         recipe, digest = changes.recipe_of(card, preset), found.sha256 if found else done["data"]["sha256"]
         mark = changes.mark_of(card, digest, preset, labels)
@@ -80,17 +80,17 @@ def train(
         missing = changes.data_of(done) if done else options.data
         raise MarinaError(f"{title}: its data {missing} are no longer there; give their path: DATA=")
     input_size.check(found_card, card)
-    settled = RunOptions(str(found.own_path or found.name), preset, labels, options.overrides, options.checkpoint)
+    settled = dataclasses.replace(options, data=str(found.own_path or found.name), preset=preset, labels=labels)
     return fit(card, found, version, settled, hardware or Hardware(), title)
 
 
-def source(card: Card, data: str | None, remembered: bool) -> DatasetSource | None:
+def source(card: Card, options: RunOptions, remembered: bool) -> DatasetSource | None:
     """Return the data set that was given, or is `remembered` from an earlier run, or is the CARD's own.
 
     None if the remembered data are no longer where they were: finished weights can be packed without them.
     """
     try:
-        return find(data or card.data)
+        return find(options.data or card.data, options.target or "")
     except UnknownDataError:
         if remembered:
             return None
@@ -123,7 +123,7 @@ def fit(card: Card, found: DatasetSource, version: str, options: RunOptions, har
         raise
     if learned.first:
         facts: dict[str, Any] = {"version": version, "preset": preset, "data": data_facts(found, learned.data)}
-        facts |= {"recipe": asdict(recipe), "seed": recipe.seed, "seconds": round(learned.seconds, 1)}
+        facts |= {"recipe": dataclasses.asdict(recipe), "seed": recipe.seed, "seconds": round(learned.seconds, 1)}
         facts |= {"fingerprint": mark} | override_facts(options) | learned.facts
         result = evaluation.evaluate(learned.task, card_facts(card, facts["data"]) | facts, scratch)
         artifacts.finish(scratch, folder)
@@ -165,7 +165,7 @@ def learn(
             facts[CHECKPOINT] = loaded.facts
             console.print(f"  {loaded.line}", markup=False)
 
-    whole = replace(found.load(card.task), memory=hardware.memory)
+    whole = dataclasses.replace(found.load(card.task), memory=hardware.memory)
     if is_first_process():
         console.print(f"  {found.summary(whole)}", markup=False)
     data = whole if options.preset == "full" else quick_subset(whole, kind.QUICK)
@@ -191,7 +191,7 @@ def card_facts(card: Card, data: Mapping[str, Any]) -> dict[str, Any]:
         "name": card.name,
         "task": card.task,
         "input": dict(card.input),
-        "serving": asdict(card.serving),
+        "serving": dataclasses.asdict(card.serving),
         "floor": dict(card.floor_on(data)),
         "anchor": card.anchor,
         "source": card.source,
@@ -201,11 +201,13 @@ def card_facts(card: Card, data: Mapping[str, Any]) -> dict[str, Any]:
 def data_facts(found: DatasetSource, data: Dataset) -> dict[str, Any]:
     """Return the identity of the data for card.json.
 
-    `path` is a member for a user's own; `unused` (files, by their kind) and `note` are members if there are any.
+    `path` is a member for a user's own; `target` (of a table), `unused` (files, by their kind) and `note` are members
+    if there are any.
     """
     facts = {"name": found.short_name, "sha256": found.sha256, "kind": found.kind, "sizes": data.sizes}
     facts |= {"splits": dict(data.splits)} | ({"unused": dict(data.unused)} if data.unused else {})
     facts |= {"path": str(found.own_path)} if found.own_path else {}
+    facts |= {"target": found.target} if found.target else {}
     return facts | ({"note": data.note} if data.note else {})
 
 

@@ -1,7 +1,7 @@
 """Options of a training run: those that are given, and for all others those that this version began with.
 
-A version that exists, and a stopped run of one that does not, keep their data, preset, share of the labels, overrides
-and checkpoint. Another version has the data of the newest one, and otherwise the CARD's own.
+A version that exists, and a stopped run of one that does not, keep their data, preset, share of the labels, overrides,
+checkpoint and target. Another version has the data of the newest one, and otherwise the CARD's own.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,16 @@ NOTHING = "none"  # instead of a path: no checkpoint
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of a run; None is what nobody has given. `checkpoint` is the path of the user's file."""
+    """Options of a run; None is what nobody has given. `checkpoint` is the path of the user's file, `target` the column
+    of a table to predict.
+    """
 
     data: str | None = None
     preset: Preset | None = None
     labels: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
+    target: str | None = None
 
     def over(self, earlier: "RunOptions") -> "RunOptions":
         """Return these options; what is not given is as in an earlier run."""
@@ -41,11 +44,13 @@ class RunOptions:
             earlier.labels if self.labels is None else self.labels,
             own,
             (self.checkpoint or earlier.checkpoint) if DIGEST in own else None,
+            earlier.target if self.target is None else self.target,
         )
 
     def text(self) -> str:
         """Return what differs from a plain run in words: "data mine, recipe.lr=0.001"; empty if nothing does."""
         words = [f"data {Path(self.data).name}"] if self.data else []
+        words += [f"target {self.target}"] if self.target else []
         words += [f"preset {self.preset}"] if self.preset not in (None, "full") else []
         words += [f"{self.labels} of the labels"] if self.labels not in (None, 1) else []
         return ", ".join([*words, *described(self.overrides, self.checkpoint)])
@@ -57,7 +62,12 @@ class RunOptions:
 
 
 def given(
-    data: str | None, preset: Preset | None, labels: float | None, own: Mapping[str, Any], pretrained: str | None
+    data: str | None,
+    preset: Preset | None,
+    labels: float | None,
+    own: Mapping[str, Any],
+    pretrained: str | None,
+    target: str | None = None,
 ) -> RunOptions:
     """Return the options of a command; raises MarinaError if there is no file `pretrained`, or for a quick run of
     several epochs.
@@ -67,13 +77,13 @@ def given(
             f"a quick run is one epoch, not {own['recipe.epochs']}: leave out PRESET=quick, or the epochs"
         )
     if pretrained == NOTHING:
-        return RunOptions(data, preset, labels, {**own, DIGEST: RESET})
+        return RunOptions(data, preset, labels, {**own, DIGEST: RESET}, target=target)
     if not pretrained:
-        return RunOptions(data, preset, labels, own)
+        return RunOptions(data, preset, labels, own, target=target)
     file = Path(pretrained).resolve()
     if not file.is_file():
         raise MarinaError(f"--pretrained {pretrained}: no such file; it takes a .safetensors file or a checkpoint")
-    return RunOptions(data, preset, labels, {**own, DIGEST: sha256_of(file)}, str(file))
+    return RunOptions(data, preset, labels, {**own, DIGEST: sha256_of(file)}, str(file), target)
 
 
 def settled(card: Card, version: str, done: dict[str, Any] | None, own: RunOptions) -> tuple[RunOptions, str]:
@@ -96,14 +106,16 @@ def settled(card: Card, version: str, done: dict[str, Any] | None, own: RunOptio
     line = f"data {newest['data']['name']}, as {newest['version']}; DATA={card.data} is the CARD's own"
     if more := ", ".join(described(newest.get(OVERRIDES, {}), newest.get(CHECKPOINT, {}).get("path"))):
         line += f". Its options are for {newest['version']} alone: {more}"
-    return replace(own, data=changes.data_of(newest)), line
+    target = changes.target_of(newest) if own.target is None else own.target
+    return replace(own, data=changes.data_of(newest), target=target), line
 
 
 def of_card(done: Mapping[str, Any]) -> RunOptions:
     """Return the options that finished weights were trained with."""
     facts = dict(done)
     path = facts.get(CHECKPOINT, {}).get("path")
-    return RunOptions(changes.data_of(facts), facts["preset"], changes.share_of(facts), facts.get(OVERRIDES, {}), path)
+    labels, own = changes.share_of(facts), facts.get(OVERRIDES, {})
+    return RunOptions(changes.data_of(facts), facts["preset"], labels, own, path, changes.target_of(facts))
 
 
 def newest_card(name: str) -> dict[str, Any] | None:

@@ -1,9 +1,11 @@
 """The file models/NAME.py of an imported model: its text, and the rules for one that exists."""
 
 import ast
+import importlib
 import json
 import keyword
 import re
+import sys
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -92,6 +94,23 @@ def to_write(file: Path, content: str, written: set[str], replace: bool) -> bool
 def digest(content: str) -> str:
     """Return the sha256 of the file's text."""
     return sha256(content.encode()).hexdigest()
+
+
+def reloaded(name: str) -> Any:
+    """Return the CARD of a file that was just written."""
+    import models
+
+    importlib.invalidate_caches()
+    sys.modules.pop(f"models.{name}", None)
+    return models.find(name)
+
+
+def restore(file: Path, before: str | None) -> None:
+    """Undo the writing of the model's file."""
+    if before is None:
+        file.unlink(missing_ok=True)
+    else:
+        file.write_text(before, encoding="utf-8")
 
 
 def _decisive(content: str) -> list[str]:

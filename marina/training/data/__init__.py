@@ -5,6 +5,7 @@ under data/) or a path.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -17,7 +18,7 @@ from marina.training.data.standins import stand_ins
 __all__ = ["Dataset", "DatasetSource", "Split", "UnknownDataError", "find", "known_formats", "stand_ins"]
 
 SHOWN_LABELS = 10  # in the summary of a data set
-FALLBACK = "image_folder"  # it accepts any folders of images
+FALLBACKS = ("image_folder", "csv_table")  # they accept any folders of images, and any CSV
 
 
 class UnknownDataError(LookupError):
@@ -26,13 +27,17 @@ class UnknownDataError(LookupError):
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """A data set on disk. `kind` is "embedded" only if its files are, byte for byte, those of the stand-in."""
+    """A data set on disk. `kind` is "embedded" only if its files are, byte for byte, those of the stand-in.
+
+    `target` is the column of a table that the user chose, and is part of `sha256`.
+    """
 
     name: str
     path: Path
     format: Format
     sha256: str
     kind: Kind
+    target: str = ""
 
     @property
     def own_path(self) -> Path | None:
@@ -46,7 +51,7 @@ class DatasetSource:
 
     def load(self, task: str = "") -> Dataset:
         """Read the whole data set as `task` needs it; the splits are the same on every call."""
-        return self.format.load(self.path, task)
+        return self.format.load(self.path, task, self.target)
 
     def summary(self, data: Dataset) -> str:
         """Return in one line what was found: format, classes, sizes, the origin of the splits, and unused files.
@@ -63,16 +68,17 @@ class DatasetSource:
 
 
 def known_formats() -> list[Format]:
-    """Return every format, in the order of the names; ImageFolder last, because it accepts any folders of images."""
+    """Return every format, in the order of the names; last are those that accept any images or CSV."""
     modules = [import_module(f"{formats.__name__}.{module.name}") for module in iter_modules(formats.__path__)]
     found = [one for module in modules for one in module.FORMATS]
-    return sorted(found, key=lambda one: (one.name == FALLBACK, one.name))
+    return sorted(found, key=lambda one: (one.name in FALLBACKS, one.name))
 
 
-def find(name: str) -> DatasetSource:
+def find(name: str, target: str = "") -> DatasetSource:
     """Return the data set with this name, after writing its stand-in if there is no data yet, or the one at this path.
 
-    Raises UnknownDataError if there is none, or if its files are of no known format.
+    With a `target`, only tables are considered. Raises UnknownDataError if there is none, or if its files are of no
+    known format.
     """
     if name in stand_ins():
         ensure_stand_in(name)
@@ -81,12 +87,19 @@ def find(name: str) -> DatasetSource:
         raise UnknownDataError(f"no data set {name!r}: give its path, or one of these names: {', '.join(stand_ins())}")
     inner = sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
     for folder in (path, *inner):  # archives unpack into an inner folder, such as cifar-10-batches-py
-        for one in known_formats():
+        for one in formats_for(target):
             if one.matches(folder):
                 digest = checksum(path)
-                return DatasetSource(name, folder, one, digest, kind_of(path, digest))
-    descriptions = "\n".join(f"  {one.description}" for one in known_formats())
+                kind = kind_of(path, digest)
+                digest = sha256(f"{digest} {target}".encode()).hexdigest() if target else digest
+                return DatasetSource(name, folder, one, digest, kind, target)
+    descriptions = "\n".join(f"  {one.description}" for one in formats_for(target))
     raise UnknownDataError(f"the files in {path} are of none of the known formats:\n{descriptions}")
+
+
+def formats_for(target: str) -> list[Format]:
+    """Return every format, or those of tables if a target is chosen."""
+    return [one for one in known_formats() if one.tables or not target]
 
 
 def _contents(data: Dataset) -> str:

