@@ -29,13 +29,14 @@ FORMS = "torchvision.models:resnet18, timm:efficientnet_b0, or path/to/net.py:Ne
 @dataclass(frozen=True)
 class NetworkSource:
     """The network as the user `given` it, and as models/NAME.py has it: its `code`, which begins with a docstring, and
-    the `expression` of the CARD that is called to build it.
+    the `expression` of the CARD that is called to build it. `ours` is an import of a module of ours, if it needs one.
     """
 
     given: str
     code: str
     expression: str
     builder: Callable[..., Any]
+    ours: str = ""
 
     def accepts(self, argument: str) -> bool:
         """Return whether the network takes an argument of this name."""
