@@ -224,6 +224,7 @@ lock: $(DEV) ## resolve pyproject.toml again into requirements/*.lock [LOCK_FLAG
 	sed -n 's/^\([a-z0-9-]*==[^\\]*\).*/\1/p' requirements/*.lock | sort -u > var/tmp/all.txt
 	$(LOCK) $(LOCK_FLAGS) --extra dev --group stand-ins -o var/tmp/all.txt
 	for extra in torch experiments; do $(LOCK) --extra $$extra -c var/tmp/all.txt -o requirements/$$extra.lock || exit; done
+	for extra in huggingface timm; do $(LOCK) --extra $$extra -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/$$extra.lock || exit; done
 	$(LOCK) --extra serve -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/serve.lock
 	$(LOCK) --extra bundle --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/bundle.lock
 	$(LOCK) --extra train --extra data --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/train.lock

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 IMPORTERS = {
     "image_classification": "marina.packaging.imports.classifier",
     "object_detection": "marina.packaging.imports.detector",
+    "text_classification": "marina.packaging.imports.hugging_face",
 }
 MODELS = ROOT / "models"
 console = Console(soft_wrap=True, highlight=False)

@@ -88,7 +88,8 @@ def _of_timm(name: str) -> NetworkSource:
         timm = import_module("timm")
     except ImportError as exc:
         raise ModelImportError(
-            f"--network timm:{name}: timm is not installed; install it here and on every machine that serves the model"
+            f"--network timm:{name}: timm is not installed; here and on every machine that serves the model: "
+            f"pip install --no-deps --require-hashes -r requirements/timm.lock"
         ) from exc
     code = f'"""{name} of timm, with imported weights."""\n\nfrom functools import partial\n\nimport timm\n'
     expression = f'partial(timm.create_model, "{name}", pretrained=False)'
