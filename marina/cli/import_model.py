@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from marina.cli.import_archive import import_archive
+from marina.cli.packaging import KEYS, STORE
 from marina.cli.training import Version
 from marina.errors import ModelImportError
 from marina.settings import ROOT
@@ -30,7 +32,8 @@ console = Console(soft_wrap=True, highlight=False)
 def import_(
     name: Annotated[str, typer.Argument(help="name of the model, a Python name")],
     weights: Annotated[
-        Path, typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; a Hugging Face folder")
+        Path,
+        typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; Hugging Face folder; .mar"),
     ],
     network: Annotated[
         str | None, typer.Option(help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net")
@@ -53,6 +56,9 @@ def import_(
     data: Annotated[
         str | None, typer.Option(help="measure on the test split of this data set", show_default="no metrics")
     ] = None,
+    sign: Annotated[
+        str | None, typer.Option(help="sha256 of an archive (.mar): take responsibility for its code")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="replace what an earlier import of NAME wrote")] = False,
 ) -> None:
     """Import weights that were trained elsewhere: write models/NAME.py and artifacts/NAME/VERSION/.
@@ -62,6 +68,11 @@ def import_(
     Example: marina import mine --network torchvision.models:resnet18 --weights resnet18.pth --size 224 --resize 256
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --labels labels.txt
     """
+    if weights.suffix == ".mar":
+        if given := [option for option, value in (("network", network), ("labels", labels), ("data", data)) if value]:
+            raise ModelImportError(f"--{given[0]} describes weights; an archive (.mar) has all that it needs")
+        import_archive(name, weights, version, sign, replace, STORE, KEYS, MODELS)
+        return
     if task not in IMPORTERS:
         raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(IMPORTERS)}")
     from marina.packaging.imports import model_file
