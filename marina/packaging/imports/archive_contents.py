@@ -97,7 +97,8 @@ def check_members(file: Path, infos: list[zipfile.ZipInfo]) -> None:
         name = info.filename.removesuffix("/")
         parts = name.split("/")
         mode = stat.S_IFMT(info.external_attr >> 16)
-        if any(part in ("", ".", "..") for part in parts) or any(odd in name for odd in "\\:") or not name.isprintable():
+        plain = name.isprintable() and not any(odd in name for odd in "\\:")
+        if not plain or any(part in ("", ".", "..") for part in parts):
             problem = "its path leaves the folder, or is no plain one"
         elif mode not in (0, stat.S_IFREG, stat.S_IFDIR):
             problem = "it is a link or a device"
