@@ -1,6 +1,7 @@
 """Sequence classifiers of Hugging Face transformers, as networks of token ids."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -19,17 +20,18 @@ class SequenceClassifier(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         try:
-            from transformers import AutoConfig, AutoModelForSequenceClassification
+            library: Any = import_module("transformers")
         except ImportError as exc:
             raise ImportError(MISSING) from exc
-        known = AutoConfig.for_model(**config)
-        self.model: nn.Module = AutoModelForSequenceClassification.from_config(known, trust_remote_code=False)
+        known = library.AutoConfig.for_model(**config)
+        build = library.AutoModelForSequenceClassification.from_config
+        self.model: Any = build(known, trust_remote_code=False)
         self.blank = int(getattr(known, "pad_token_id", None) or 0)
 
     @property
     def embedding(self) -> nn.Module:
         """The embedding of token ids."""
-        found: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
+        found: nn.Module = self.model.get_input_embeddings()
         return found
 
     def forward(self, batch: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Member:
 
     @property
     def kind(self) -> str:
-        """Whether the file is code, may run code when it is loaded, or is neither."""
+        """The kind of file: code, what may run code when it is loaded, or data."""
         suffix = PurePosixPath(self.name).suffix.lower()
         return "code" if suffix in CODE else "pickle or program" if suffix in PICKLES else "data"
 

@@ -38,6 +38,8 @@ def imported(options: ImportOptions) -> ImportedModel:
         network = SequenceClassifier(config)
     except Exception as exc:  # of a type without sequence classifiers, or with values that no network has
         raise ModelImportError(f"{folder}/config.json: {reason_of(exc)}") from exc
+    if network.model.config.num_labels < 2:
+        raise ModelImportError(f"{folder}/config.json: id2label has one label, as for regression; {TASK} has classes")
     unused = load(network, read)
     codec = codec_of(transformers, folder, network)
     labels = [str(network.model.config.id2label[number]) for number in range(network.model.config.num_labels)]
@@ -90,8 +92,6 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelImportError(f"{folder}/config.json has no model_type: --task {TASK} takes {FORMS}")
     if (kind := config.get("problem_type")) not in (None, "single_label_classification"):
         raise ModelImportError(f"{folder}/config.json: problem_type {kind}; {TASK} has one class for each text")
-    if len(config.get("id2label") or {"0": "", "1": ""}) < 2:
-        raise ModelImportError(f"{folder}/config.json: id2label has one label, as for regression; {TASK} has classes")
     removed = ("torch_dtype", "quantization_config", "transformers_version")
     if "quantization_config" in config:
         raise ModelImportError(f"{folder}: quantized weights can't be imported; save them in float32")
@@ -116,7 +116,7 @@ def load(network: SequenceClassifier, read: Checkpoint) -> list[str]:
     Raises ModelImportError if a parameter is missing or has another shape: the library would leave it random.
     """
     config: Any = network.model.config
-    found, report = type(network.model).from_pretrained(  # type: ignore[attr-defined]
+    found, report = type(network.model).from_pretrained(
         None, config=config, state_dict=dict(read.tensors), output_loading_info=True, ignore_mismatched_sizes=True
     )
     problems = []

@@ -23,7 +23,7 @@ def codec_of(transformers: Any, folder: Path, network: SequenceClassifier) -> Hu
     """Return the codec; raises ModelImportError if there is no tokenizer, or if it differs from the library's."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as exc:  # of files that are missing, damaged, or of a tokenizer that nobody knows
+    except Exception as exc:  # of files that are missing, damaged, or of an unknown tokenizer
         raise ModelImportError(f"{folder}: no tokenizer can be read: {reason_of(exc)}") from exc
     if not getattr(tokenizer, "is_fast", False):
         raise ModelImportError(f"{folder} has no tokenizer.json: save it with tokenizer.save_pretrained()")
