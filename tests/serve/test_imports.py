@@ -16,6 +16,7 @@ from torchvision.transforms.functional import to_tensor
 
 from marina.packaging.imports import archive_contents
 from tests.cli.test_import import COMMANDS
+from tests.packaging.imports.test_detector import random_detector
 from tests.serve.support.bundle import Bundle, bundle_in
 from tests.support.checkout import copied, python
 
@@ -36,7 +37,7 @@ def handle(data, context):
         state.update(torch.load(Path(context.system_properties["model_dir"]) / "weights.pth", weights_only=True))
     return [float(state["factor"]) * row["body"]["x"] for row in data or []]
 """
-DETECTOR = {"num_classes": 3, "weights_backbone": None, "score_thresh": 0.0, "detections_per_img": 10}
+LIMITS = {"score_thresh": 0.0, "detections_per_img": 10}
 TEXT = "The film is 很好!"
 
 
@@ -60,8 +61,7 @@ def sources(tmp_path_factory) -> Path:
 
 
 def detector() -> nn.Module:
-    torch.manual_seed(0)
-    return ssdlite320_mobilenet_v3_large(weights=None, **DETECTOR).eval()
+    return random_detector(ssdlite320_mobilenet_v3_large, **LIMITS)
 
 
 def classifier() -> nn.Module:
@@ -74,7 +74,7 @@ def bundle(sources):
     """The bundle, with all four models imported, packed and served."""
     library = "torchvision.models.detection:ssdlite320_mobilenet_v3_large"
     found = ["--task", "object_detection", "--network", library, "--weights", "detector.pth"]
-    found += ["--argument", "score_thresh=0.0", "--argument", "detections_per_img=10"]
+    found += [word for name, value in LIMITS.items() for word in ("--argument", f"{name}={value}")]
     seen = ["--network", "timm:test_resnet", "--weights", "timm.pth", "--size", "32"]
     seen += ["--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2"]
     signed = ["--weights", "their.mar", "--sign", archive_contents.inspect(sources / "their.mar").sha256[:12]]
