@@ -67,6 +67,7 @@ def test_the_response_is_the_librarys_own_output(tmp_path, opened, builder, argu
     model = detector.imported(options)
     assert model.labels == [detector.BACKGROUND, "cat", "dog"]
     assert model.arguments["num_classes"] == 3
+    assert detector.FROZEN not in model.found
     network = random_detector(builder, **options.arguments)
     host = opened(TASK, model)
     assert host.batch_size == 1
@@ -121,7 +122,6 @@ def test_what_does_not_fit_is_explained_in_one_line(tmp_path):
 
 def test_frozen_normalization_is_noticed(tmp_path):
     options = saved(tmp_path, ssdlite320_mobilenet_v3_large)
-    assert detector.FROZEN not in detector.imported(options).found
     state = torch.load(options.weights)["model"]
     torch.save({name: value for name, value in state.items() if "num_batches" not in name}, options.weights)
     assert detector.FROZEN in detector.imported(options).found
