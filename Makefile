@@ -74,8 +74,8 @@ data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [TARGET=column] [PRESET=quick] [SIZE=] [EPOCHS=] [LR=] [SET=] [PRETRAINED=] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
-import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
-	@$(MARINA) import $(NAME) $(if $(NETWORK),--network "$(NETWORK)") --weights "$(WEIGHTS)" $(if $(SIZE),--size "$(SIZE)") $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
+import: $(INSTALLED) ## serve what was trained elsewhere: NAME= WEIGHTS= [NETWORK=] [SIZE=] [TASK=] [LABELS=] [VERSION=] [DATA=] [SIGN=] [REPLACE=1] ARGS="--mean ... --std ..."
+	@$(MARINA) import $(NAME) $(if $(NETWORK),--network "$(NETWORK)") --weights "$(WEIGHTS)" $(SIZE:%=--size %) $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(SIGN:%=--sign %) $(REPLACING) $(ARGS)
 
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)
@@ -228,6 +228,7 @@ lock: $(DEV) ## resolve pyproject.toml again into requirements/*.lock [LOCK_FLAG
 	sed -n 's/^\([a-z0-9-]*==[^\\]*\).*/\1/p' requirements/*.lock | sort -u > var/tmp/all.txt
 	$(LOCK) $(LOCK_FLAGS) --extra dev --group stand-ins -o var/tmp/all.txt
 	for extra in torch experiments; do $(LOCK) --extra $$extra -c var/tmp/all.txt -o requirements/$$extra.lock || exit; done
+	for extra in huggingface timm; do $(LOCK) --extra $$extra -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/$$extra.lock || exit; done
 	$(LOCK) --extra serve -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/serve.lock
 	$(LOCK) --extra bundle --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/bundle.lock
 	$(LOCK) --extra train --extra data --group stand-ins -c var/tmp/all.txt $(WITHOUT_TORCH) -o requirements/train.lock

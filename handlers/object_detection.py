@@ -1,7 +1,9 @@
 """Object detection: images -> labelled boxes."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +15,7 @@ from handlers import codecs
 from handlers.base import ResponseLike, TaskHandler
 from handlers.codecs.image import image_bytes, png, read_pixels
 from handlers.codecs.letterbox import LetterboxCodec
+from handlers.codecs.whole_image import WholeImageCodec
 from handlers.request import Request
 from handlers.response import BASE64, IMAGE, STRING, Response, array, schema
 from handlers.vision.detection import (
@@ -44,17 +47,17 @@ class ObjectDetection(TaskHandler[DetectionInput]):
 
     def setup(self) -> None:
         """Load the codec and the label names."""
-        self.codec = codecs.load(LetterboxCodec, self.folder)
+        self.codec = load_codec(self.folder)
         self.labels = self.label_names()
 
     def decode(self, request: Request) -> DetectionInput:
-        """Return the image in the network's square, with the request's options."""
+        """Return the image as the network gets it, with the request's options."""
         file = image_bytes(request.field("image"))
         return DetectionInput.from_request(request, file, self.codec.letterbox(file))
 
     def collate(self, inputs: list[DetectionInput]) -> Tensor:
-        """Return the normalized images, (N, 3, S, S)."""
-        return self.codec.normalize(torch.stack([decoded.image.pixels for decoded in inputs]))
+        """Return the images as a batch, (N, 3, S, S), or (N, 3, H, W) for a network that scales them itself."""
+        return self.codec.collate([decoded.image.pixels for decoded in inputs])
 
     def encode(self, output: Tensor, decoded: DetectionInput) -> ResponseLike:
         """Return the objects, best first, or the annotated image."""
@@ -92,9 +95,9 @@ class ObjectDetection(TaskHandler[DetectionInput]):
         return box_iou(found["boxes"], explained["boxes"]).squeeze(1)
 
     def _occluded(self, batch: Tensor, explained: Detections) -> Tensor:
-        """Return the attributions, (S, S), positive where covering lowers the score of the one object in `explained`.
+        """Return the attributions, (H, W), positive where covering lowers the score of the one object in `explained`.
 
-        batch: (1, 3, S, S).
+        batch: (1, 3, H, W).
         """
 
         def score(images: Tensor) -> Tensor:
@@ -105,12 +108,23 @@ class ObjectDetection(TaskHandler[DetectionInput]):
                 best.append(torch.cat([scores, scores.new_zeros(1)]).amax())  # nothing may be left
             return torch.stack(best)  # (N,)
 
-        stride = max(1, batch.shape[-1] // (self.card["serving"]["explain_steps"] + 1))
+        steps = self.card["serving"]["explain_steps"] + 1
+        down, right = (max(1, side // steps) for side in batch.shape[-2:])
         weights = Occlusion(score).attribute(
             batch,
-            sliding_window_shapes=(3, 2 * stride, 2 * stride),  # half over the next one, for a smooth heatmap
-            strides=(3, stride, stride),
-            baselines=0,  # the mean colour
+            sliding_window_shapes=(3, 2 * down, 2 * right),  # half over the next one, for a smooth heatmap
+            strides=(3, down, right),
+            baselines=self.codec.cover,
             perturbations_per_eval=self.card["serving"]["batch_size"],
         )
         return weights[0, 0]  # equal in all channels, which are covered together
+
+
+def load_codec(folder: Path) -> LetterboxCodec:
+    """Return the codec in `folder`: a LetterboxCodec, or a WholeImageCodec for networks that scale images themselves.
+
+    Both have `letterbox`, `collate` and `cover`.
+    """
+    if "size" in json.loads((folder / codecs.FILE).read_text(encoding="utf-8")):
+        return codecs.load(LetterboxCodec, folder)
+    return codecs.load(WholeImageCodec, folder)  # type: ignore[return-value]

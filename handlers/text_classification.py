@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from handlers import codecs
 from handlers.base import ResponseLike
 from handlers.classification import CLASS, ClassificationHandler, TopKInput
-from handlers.codecs.words import PAD, TextCodec
+from handlers.codecs.words import TextCodec
 from handlers.errors import BadRequest
 from handlers.request import Request
 from handlers.response import BOOLEAN, NUMBER, STRING, TEXT, array, schema
@@ -48,7 +48,7 @@ class TextClassification(ClassificationHandler):
 
     def collate(self, inputs: list[TopKInput[TextInput]]) -> Tensor:
         sequences = [self.codec.numbers(decoded.value.tokens) for decoded in inputs]
-        return pad_sequence(sequences, batch_first=True, padding_value=PAD)
+        return pad_sequence(sequences, batch_first=True, padding_value=self.codec.padding)
 
     def encode(self, output: Tensor, decoded: TopKInput[TextInput]) -> ResponseLike:
         response = super().encode(output, decoded)
@@ -60,7 +60,7 @@ class TextClassification(ClassificationHandler):
         words = decoded.value.tokens
         if not words:
             raise BadRequest("text", "no word is left to explain once links, names and stop words are taken out")
-        embedding, padding = self.network.embedding, torch.full_like(batch, PAD)
+        embedding, padding = self.network.embedding, torch.full_like(batch, self.codec.blank)
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward pass for an LSTM in eval mode
             attributions, _ = integrated_gradients(
                 self.network,
@@ -81,18 +81,28 @@ class TextClassification(ClassificationHandler):
             more = (
                 {"attention": self.network.attention(batch)[0].tolist()} if hasattr(self.network, "attention") else {}
             )
-        columns = {"word": words, "weight": weights, "known": list(map(self.codec.is_known, words)), **more}
+        columns = {
+            "word": self.codec.display(words),
+            "weight": weights,
+            "known": list(map(self.codec.is_known, words)),
+            **more,
+        }
         attributed = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return {"convergence_delta": sum(weights) - float(output - baseline), "words": attributed}
 
 
 def load_codec(folder: Path) -> TextCodec:
-    """Return the codec that training wrote into `folder`: a TextCodec of words, or a WordPieceCodec of BERT's tokens.
+    """Return the codec in `folder`: a TextCodec of words, a WordPieceCodec of BERT's tokens, or that of an import.
 
-    Both have `split`, `prepare_tokens`, `words`, `numbers` and `is_known`.
+    All have `split`, `prepare_tokens`, `words`, `numbers`, `is_known` and `display`.
     """
-    if "tokenizer" not in json.loads((folder / codecs.FILE).read_text(encoding="utf-8")):
+    members = json.loads((folder / codecs.FILE).read_text(encoding="utf-8"))
+    if "tokenizer" not in members:
         return codecs.load(TextCodec, folder)
+    if "blank" in members:
+        from handlers.codecs.hugging_face import HuggingFaceCodec
+
+        return codecs.load(HuggingFaceCodec, folder)  # type: ignore[return-value]
     from handlers.codecs.wordpieces import WordPieceCodec  # needs the tokenizers library, which other models lack
 
     return codecs.load(WordPieceCodec, folder)  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,9 +17,10 @@ from handlers.codecs.image import ImageCodec, read_pixels
 class Letterboxed:
     """A square, `pixels` (3, S, S) of uint8, with an image in its `window`, (left, top, right, bottom).
 
-    `size` is the height and width of the image as sent.
+    `size` is the height and width of the image as sent; `decimals` are those of boxes in a response.
     """
 
+    decimals: ClassVar[int] = 2
     pixels: Tensor
     window: tuple[int, int, int, int]
     size: tuple[int, int]
@@ -57,9 +59,11 @@ class Letterboxed:
 class LetterboxCodec:
     """A square of `size` pixels in RGB; `mean` and `std`, by channel, are of values in 0..1.
 
-    The rest of the square is filled with the mean colour, which is zero once normalized.
+    The rest of the square is filled with the mean colour, which is zero once normalized; explanations `cover` parts of
+    the image with it, too.
     """
 
+    cover: ClassVar[float] = 0.0
     size: int
     mean: Sequence[float]
     std: Sequence[float]
@@ -77,6 +81,10 @@ class LetterboxCodec:
             fill=[round(255 * channel) for channel in self.mean],
         )
         return Letterboxed(square.contiguous(), (left, top, right, bottom), (height, width))
+
+    def collate(self, images: Sequence[Tensor]) -> Tensor:
+        """Return a normalized batch, (N, 3, S, S), of squares, (3, S, S) of uint8."""
+        return self.normalize(torch.stack(list(images)))
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Give each channel about zero mean and unit variance: (..., 3, S, S), uint8 -> float32."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -18,6 +19,8 @@ class WordPieceCodec(byte_pairs.TokenizerCodec):
 
     max_words: int
     max_characters: int
+    padding: ClassVar[int] = 0  # [PAD] fills the shorter texts of a batch
+    blank: ClassVar[int] = 0  # explanations begin with it
 
     @classmethod
     def fit(cls, texts: Iterable[str], max_words: int, max_characters: int, size: int = 6_000) -> "WordPieceCodec":
@@ -62,6 +65,10 @@ class WordPieceCodec(byte_pairs.TokenizerCodec):
     def numbers(self, words: Sequence[str]) -> Tensor:
         """Return the ids of these tokens: (T,) of int64."""
         return torch.tensor([self.number(word) for word in words])
+
+    def display(self, words: Sequence[str]) -> list[str]:
+        """Return the tokens as explanations show them."""
+        return list(words)
 
     def is_known(self, word: str) -> bool:
         """Return whether this token is any but [UNK]."""

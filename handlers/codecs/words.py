@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import jieba
 import torch
@@ -30,6 +31,8 @@ class TextCodec:
     stop_words: Sequence[str]
     max_words: int
     max_characters: int
+    padding: ClassVar[int] = PAD  # fills the shorter texts of a batch
+    blank: ClassVar[int] = PAD  # explanations begin with it
 
     @classmethod
     def fit(
@@ -75,6 +78,10 @@ class TextCodec:
     def numbers(self, words: Sequence[str]) -> Tensor:
         """Return the ids of words, (T,) of int64; <UNK> for no words, so that a text of stop words gets a response."""
         return torch.tensor([self._number_of.get(word, UNK) for word in words] or [UNK])
+
+    def display(self, words: Sequence[str]) -> list[str]:
+        """Return the words as explanations show them."""
+        return list(words)
 
     def is_known(self, word: str) -> bool:
         """Return whether the vocabulary has this word; <PAD> and <UNK> are none."""

@@ -46,8 +46,9 @@ def named_objects(found: Detections, decoded: DetectionInput, labels: Sequence[s
     keep = found["scores"] >= decoded.threshold
     boxes, scores, numbers = (part[keep][: decoded.top] for part in (found["boxes"], found["scores"], found["labels"]))
     rows = zip(decoded.image.to_image(boxes).tolist(), scores.tolist(), numbers.tolist(), strict=True)
+    digits = decoded.image.decimals
     return [
-        {"label": labels[number], "score": round(score, 6), "box": [round(edge, 2) for edge in box]}
+        {"label": labels[number], "score": round(score, 6), "box": [round(edge, digits) for edge in box]}
         for box, score, number in rows
     ]
 

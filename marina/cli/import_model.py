@@ -1,37 +1,48 @@
 """`marina import`: weights that were trained elsewhere become a model."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from marina.cli import import_table
+from marina.cli.import_archive import import_archive
+from marina.cli.packaging import KEYS, STORE
 from marina.cli.training import Version
 from marina.errors import ModelImportError
 from marina.settings import ROOT
 
 if TYPE_CHECKING:
-    from handlers.codecs.image import ImageCodec
-    from marina.packaging.imports.checkpoint import Checkpoint
-    from marina.packaging.imports.classifier import ImportedClassifier
+    from marina.packaging.imports.imported_model import ImportedModel
 
-TASKS = ("image_classification", import_table.TASK)  # that can be imported
+# By task, the module whose `imported` returns the model.
+IMPORTERS = {
+    "image_classification": "marina.packaging.imports.classifier",
+    "object_detection": "marina.packaging.imports.detector",
+    "tabular_prediction": "marina.packaging.imports.pipeline",
+    "text_classification": "marina.packaging.imports.hugging_face",
+}
 MODELS = ROOT / "models"
 console = Console(soft_wrap=True, highlight=False)
 
 
 def import_(
     name: Annotated[str, typer.Argument(help="name of the model, a Python name")],
-    weights: Annotated[Path, typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; .onnx")],
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; Hugging Face folder; .onnx; .mar"
+        ),
+    ],
     network: Annotated[
         str | None, typer.Option(help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net")
     ] = None,
     size: Annotated[int | None, typer.Option(min=1, help="side of the network's input, in pixels")] = None,
     mean: Annotated[str | None, typer.Option(help="of each channel, of values in 0..1: 0.485,0.456,0.406")] = None,
     std: Annotated[str | None, typer.Option(help="of each channel: 0.229,0.224,0.225")] = None,
-    task: Annotated[str, typer.Option(help=f"one of: {', '.join(TASKS)}")] = TASKS[0],
+    task: Annotated[str, typer.Option(help=f"one of: {', '.join(IMPORTERS)}")] = "image_classification",
     labels: Annotated[
         Path | None, typer.Option(help="text file with a label a line, or JSON list", show_default="numbers")
     ] = None,
@@ -46,6 +57,9 @@ def import_(
     data: Annotated[
         str | None, typer.Option(help="measure on the test split of this data set", show_default="no metrics")
     ] = None,
+    sign: Annotated[
+        str | None, typer.Option(help="sha256 of an archive (.mar): take responsibility for its code")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="replace what an earlier import of NAME wrote")] = False,
     columns: Annotated[str | None, typer.Option(help="of a table: age,income,city", show_default="the file's")] = None,
     example: Annotated[
@@ -59,52 +73,58 @@ def import_(
     Example: marina import mine --network torchvision.models:resnet18 --weights resnet18.pth --size 224 --resize 256
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --labels labels.txt
     """
-    if task not in TASKS:
-        raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(TASKS)}")
-    if task == import_table.TASK:
-        if data:
-            raise ModelImportError(f"--data can't measure a {task} pipeline yet: leave it out")
-        import_table.import_pipeline(name, weights, labels, columns, example, version, replace)
+    if weights.suffix == ".mar":
+        if given := [option for option, value in (("network", network), ("labels", labels), ("data", data)) if value]:
+            raise ModelImportError(f"--{given[0]} describes weights; an archive (.mar) has all that it needs")
+        import_archive(name, weights, version, sign, replace, STORE, KEYS, MODELS)
         return
-    if network is None or size is None or mean is None or std is None:
-        raise ModelImportError(f"{task} needs --network, --size, --mean and --std (NETWORK=, SIZE=, ARGS=)")
-    from handlers.codecs.image import ImageCodec
-    from marina.packaging.imports import checkpoint, classifier, model_file
-    from marina.packaging.imports import network as networks
+    if task not in IMPORTERS:
+        raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(IMPORTERS)}")
+    if data and task == "tabular_prediction":
+        raise ModelImportError(f"--data can't measure a {task} pipeline yet: leave it out")
+    from marina.packaging.imports import model_file
+    from marina.packaging.imports.imported_model import ImportOptions
     from marina.training import imported
 
     model_file.check_name(name, version, MODELS)
     imported.check_replaceable(name, version, replace)
-    preprocessing = codec_arguments(size, resize, channels, mean, std)
-    source = networks.find(network)
-    content, file = model_file.text(name, task, source, preprocessing), MODELS / f"{name}.py"
+    images = codec_arguments(size, resize, channels, mean, std)
+    names = tuple(word.strip() for word in columns.split(",")) if columns else ()
+    options = ImportOptions(weights, network, labels, images, arguments_of(argument or []), names, example)
+    model: ImportedModel = import_module(IMPORTERS[task]).imported(options)
+    content, file = model_file.text(name, task, model), MODELS / f"{name}.py"
     fresh = model_file.to_write(file, content, imported.written_files(name), replace)
-    read = checkpoint.read(weights)
-    names = classifier.read_labels(labels) if labels else None
-    codec = ImageCodec(**preprocessing)
-    fitted = classifier.fit(source, read, codec, arguments_of(argument or []), names, str(labels))
-    test = imported.load_split(data, task, fitted.labels) if data else None
-    print_found(read, fitted, codec, labels)
+    test = imported.load_split(data, task, model.labels) if data else None
+    for line in model.found:
+        console.print(f"  {line}", markup=False)
     before = file.read_text(encoding="utf-8") if file.exists() else None
-    origin = {"network": source.given, "file": weights.name, "sha256": read.sha256}
     if fresh:
         file.write_text(content, encoding="utf-8")
     try:
-        origin |= {"model_file": model_file.digest(file.read_text(encoding="utf-8"))}
-        card = model_file.reloaded(name)
-        done = imported.write(card, version, fitted.network, fitted.arguments, fitted.labels, origin, test)
+        done = imported.write(
+            *(model_file.reloaded(name), version, model), model_file.digest(file.read_text(encoding="utf-8")), test
+        )
     except BaseException:
         if fresh:
             model_file.restore(file, before)
         raise
     for metric, value in done["metrics"].items():
-        console.print(f"  {metric} {value:.4f} on {done['data']['name']}, {len(test.requests) if test else 0} images")
+        console.print(f"  {metric} {value:.4f} on {done['data']['name']}, {len(test.requests) if test else 0} requests")
     console.print(f"  {'wrote' if fresh else 'kept'} models/{name}.py, wrote artifacts/{name}/{version}/", markup=False)
     console.print(f"  next: marina archive {name} --version {version}")
 
 
-def codec_arguments(size: int, resize: int | None, channels: int, mean: str, std: str) -> dict[str, Any]:
-    """Return the arguments of the image codec; raises ModelImportError for values that no image has."""
+def codec_arguments(
+    size: int | None, resize: int | None, channels: int, mean: str | None, std: str | None
+) -> dict[str, Any] | None:
+    """Return the arguments of the image codec, None without options of images.
+
+    Raises ModelImportError for values that no image has, or if one of size, mean and std is missing.
+    """
+    if size is None and mean is None and std is None:
+        return None
+    if size is None or mean is None or std is None:
+        raise ModelImportError("--size, --mean and --std describe the images together: give all three, as in training")
     if channels == 2:
         raise ModelImportError("--channels 2: images are grey (1) or RGB (3)")
     if resize is not None and resize < size:
@@ -146,21 +166,3 @@ def arguments_of(words: list[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             arguments[member] = value
     return arguments
-
-
-def print_found(read: "Checkpoint", fitted: "ImportedClassifier", codec: "ImageCodec", labels: Path | None) -> None:
-    """Print what was read from the checkpoint, and how the network will see images."""
-    places = [f"under {'.'.join(read.nested)!r}"] if read.nested else []
-    places += [f"prefix {fitted.prefix!r} removed"] if fitted.prefix else []
-    lines = [
-        f"{read.file.name}: {len(read.tensors)} tensors, {read.parameters:,} values"
-        f"{''.join(f', {place}' for place in places)}; sha256 {read.sha256[:12]}",
-        f"{len(fitted.labels)} classes{f' ({fitted.head})' if fitted.head else ''}, "
-        f"{f'labels from {labels}' if labels else 'numbered: no --labels'}",
-        f"images of {codec.channels} x {codec.size} x {codec.size}"
-        f"{f', cropped from {codec.resize}' if codec.resize else ''}",
-    ]
-    if repeated := sorted({label for label in fitted.labels if fitted.labels.count(label) > 1}):
-        lines.append(f"labels of several classes: {', '.join(repeated[:5])}; an explanation explains the first of them")
-    for line in lines:
-        console.print(f"  {line}", markup=False)

@@ -77,6 +77,10 @@ def evaluate(task: Task, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
 def write_network(network: nn.Module, codec: Any, labels: Sequence[str], folder: Path) -> None:
     """Write what the handler loads beside card.json: the weights, the codec, and the labels if there are any."""
     weights = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    stored: set[int] = set()
+    for name, value in weights.items():
+        weights[name] = value.clone() if value.data_ptr() in stored else value  # safetensors stores no tied weights
+        stored.add(value.data_ptr())
     save_file(weights, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)  # like the other files: another user may serve it
     codecs.save(codec, folder)

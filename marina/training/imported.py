@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
-from torch import nn
-
-from handlers.codecs.image import ImageCodec, png
 from marina.errors import ModelImportError, WeightsExistError
 from marina.hosting.host import Host
 from marina.packaging.imports import IMPORTED
+from marina.packaging.imports.imported_model import ImportedModel
 from marina.training import artifacts, changes, evaluation, tasks
 from marina.training.data import find
 from marina.training.run import card_facts, data_facts
 from marina.training.task import EvaluationRequest
 from models.card import Card
-
-GREY = 128  # of the example: an image without content
 
 
 @dataclass(frozen=True)
@@ -69,49 +64,28 @@ def load_split(data: str, task: str, labels: list[str]) -> EvaluationSplit:
 
 
 def write(
-    card: Card,
-    version: str,
-    network: nn.Module,
-    arguments: Mapping[str, Any],
-    labels: list[str],
-    origin: Mapping[str, Any],
-    test: EvaluationSplit | None,
-) -> dict[str, Any]:
-    """Write artifacts/<name>/<version>/ of an image model and return its card.json, as `write_model`."""
-    codec = ImageCodec(**card.input)
-    grey = torch.full((codec.channels, codec.size, codec.size), GREY, dtype=torch.uint8)
-    example = EvaluationRequest(png(grey), "image/png", None)
-    return write_model(card, version, network, arguments, labels, origin, test, codec, example)
-
-
-def write_model(
-    card: Card,
-    version: str,
-    network: nn.Module,
-    arguments: Mapping[str, Any],
-    labels: list[str],
-    origin: Mapping[str, Any],
-    test: EvaluationSplit | None,
-    codec: Any,
-    example: EvaluationRequest,
+    card: Card, version: str, model: ImportedModel, model_file: str, test: EvaluationSplit | None
 ) -> dict[str, Any]:
     """Write artifacts/<name>/<version>/ and return its card.json; models/<name>.py must exist.
 
-    `arguments` are the network's own, `origin` is the member `imported` of card.json. Raises EvaluationError if the
+    `model_file` is the digest of that file. Raises EvaluationError if the
     handler can't respond to the example or to a request of the test split.
     """
     scratch = artifacts.scratch_of(card.name, version)
-    artifacts.begin(scratch, f"{IMPORTED} {origin['sha256']}")
-    evaluation.write_network(network, codec, labels, scratch)
-    facts: dict[str, Any] = card_facts(card, {}) | {"version": version, "preset": IMPORTED, IMPORTED: dict(origin)}
-    facts |= {"network": dict(arguments), "example": evaluation.write_example(example, scratch), "options": {}}
+    artifacts.begin(scratch, f"{IMPORTED} {model.origin['sha256']}")
+    evaluation.write_network(model.network, model.codec, model.labels, scratch)
+    example = EvaluationRequest(*model.example, None)
+    origin = {**model.origin, "model_file": model_file}
+    facts: dict[str, Any] = card_facts(card, {}) | {"version": version, "preset": IMPORTED, IMPORTED: origin}
+    facts |= {"network": dict(model.arguments), "example": evaluation.write_example(example, scratch)}
+    facts |= {"options": dict(model.options)}
     facts |= {"data": test.facts} if test else {}
     artifacts.write_json(facts, scratch / artifacts.CARD)  # the handler reads it
     metrics: dict[str, float] = {}
     with Host.of_artifacts(scratch) as host:
         (facts["example"]["reply"],) = evaluation.json_responses(host, [example])
         if test:
-            responses = list(evaluation.json_responses(host, test.requests))
+            responses = list(evaluation.json_responses(host, test.requests, model.options))
             metrics = tasks.find(card.task).score([request.truth for request in test.requests], responses)
     facts |= {
         "metrics": metrics,

@@ -167,6 +167,7 @@ def test_a_users_own_file_is_measured_and_never_overwritten(checkout):
         ((64, None, 3, "a,b,c", STD), "--mean a,b,c: it takes numbers with commas"),
         ((64, None, 3, MEAN, "1,0,1"), "--std 1,0,1: it divides"),
         ((64, None, 2, MEAN, STD), "--channels 2"),
+        ((64, None, 3, MEAN, None), "give all three"),
     ],
 )
 def test_preprocessing_that_no_image_has_is_refused(values, message):
@@ -175,8 +176,8 @@ def test_preprocessing_that_no_image_has_is_refused(values, message):
 
 
 def test_other_tasks_are_refused_with_those_that_are_supported():
-    with pytest.raises(ModelImportError, match=r"object_detection can't be imported yet; supported: image_class"):
-        import_model.import_("mine", "a:b", Path("w.pth"), 64, MEAN, STD, task="object_detection")
+    with pytest.raises(ModelImportError, match=r"translation can't be imported yet; supported: image_class"):
+        import_model.import_("mine", Path("w.pth"), task="translation")
 
 
 def test_arguments_are_literals_or_text():

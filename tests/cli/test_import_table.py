@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from marina.cli import import_table
+from marina.cli import import_model
 from marina.errors import ModelImportError
 from tests.support import pipelines
 from tests.support.checkout import copied, python
@@ -80,11 +80,11 @@ def test_imported_pipelines_respond_as_scikit_learn_does(tmp_path):
 
 
 def refused(tmp_path, monkeypatch, file, *arguments) -> str:
-    monkeypatch.setattr(import_table, "MODELS", tmp_path)
+    monkeypatch.setattr(import_model, "MODELS", tmp_path)
     monkeypatch.chdir(tmp_path)
     labels, columns, example = [*arguments, *[None] * (3 - len(arguments))]
     with pytest.raises(ModelImportError) as caught:
-        import_table.import_pipeline("mine", file, labels, columns, example, "1.0", False)
+        import_model.import_("mine", file, task="tabular_prediction", labels=labels, columns=columns, example=example)
     assert not (tmp_path / "mine.py").exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -37,6 +37,17 @@ class Checkpoint:
         """The number of values in all tensors."""
         return sum(tensor.numel() for tensor in self.tensors.values())
 
+    def summary(self, prefix: str) -> str:
+        """Return a line about the file, of whose names `prefix` was removed."""
+        places = [f"under {'.'.join(self.nested)!r}"] if self.nested else []
+        places += [f"prefix {prefix!r} removed"] if prefix else []
+        counts = f"{len(self.tensors)} tensors, {self.parameters:,} values"
+        return f"{self.file.name}: {', '.join([counts, *places])}; sha256 {self.sha256[:12]}"
+
+    def origin(self, network: str) -> dict[str, str]:
+        """Return the origin of a network's weights, as card.json records it."""
+        return {"network": network, "file": self.file.name, "sha256": self.sha256}
+
 
 def read(file: Path) -> Checkpoint:
     """Read a .safetensors file, or a checkpoint that torch.save wrote.

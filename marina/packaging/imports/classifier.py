@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from handlers.codecs.image import ImageCodec
+from handlers.codecs.image import ImageCodec, png
 from marina.errors import ModelImportError
+from marina.packaging.imports import checkpoint as checkpoints
 from marina.packaging.imports import matching
+from marina.packaging.imports import network as networks
 from marina.packaging.imports.checkpoint import Checkpoint
-from marina.packaging.imports.network import OFFLINE, NetworkSource
+from marina.packaging.imports.imported_model import ImportedModel, ImportOptions
+from marina.packaging.imports.network import NetworkSource
 
+TASK = "image_classification"
+GREY = 128  # of the example: an image without content
 CLASSES = "num_classes"  # the argument of networks in torchvision and timm
 
 
@@ -32,6 +37,37 @@ class ImportedClassifier:
     head: str
 
 
+def imported(options: ImportOptions) -> ImportedModel:
+    """Return the classifier; raises ModelImportError if network, weights, labels and images don't fit together."""
+    options.check_no_download()
+    if options.images is None:
+        raise ModelImportError(f"--task {TASK} needs --size, --mean and --std, as in training")
+    source = networks.find(options.required_network(TASK))
+    codec = ImageCodec(**options.images)
+    read = checkpoints.read(options.weights)
+    names = read_labels(options.labels) if options.labels else None
+    fitted = fit(source, read, codec, options.arguments, names, str(options.labels))
+    shape = (codec.channels, codec.size, codec.size)
+    lines = [
+        read.summary(fitted.prefix),
+        f"{len(fitted.labels)} classes{f' ({fitted.head})' if fitted.head else ''}, {options.labels_source}",
+        f"images of {' x '.join(map(str, shape))}{f', cropped from {codec.resize}' if codec.resize else ''}",
+    ]
+    if repeated := sorted({label for label in fitted.labels if fitted.labels.count(label) > 1}):
+        lines.append(f"labels of several classes: {', '.join(repeated[:5])}; an explanation explains the first of them")
+    return ImportedModel(
+        source=source,
+        network=fitted.network,
+        arguments=fitted.arguments,
+        labels=fitted.labels,
+        input=options.images,
+        codec=codec,
+        example=(png(torch.full(shape, GREY, dtype=torch.uint8)), "image/png"),
+        origin=read.origin(source.given),
+        found=lines,
+    )
+
+
 def fit(
     source: NetworkSource,
     checkpoint: Checkpoint,
@@ -45,8 +81,6 @@ def fit(
     `labels` are numbered if there are none; `labels_title` names their file. Raises ModelImportError if network,
     weights, labels and the codec's images don't fit together.
     """
-    if chosen := [name for name in OFFLINE if arguments.get(name)]:
-        raise ModelImportError(f"--argument {chosen[0]}: nothing is downloaded, the weights are those of --weights")
     arguments = {**source.offline(), **arguments}
     network = source.build(arguments)
     expected = network.state_dict()

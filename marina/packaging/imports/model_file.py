@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marina.errors import ModelImportError
+from marina.packaging.imports.imported_model import ImportedModel
 from marina.packaging.imports.network import NetworkSource
 
 WIDTH = 120  # of a line
@@ -31,15 +32,17 @@ def check_name(name: str, version: str, folder: Path) -> None:
         raise ModelImportError(f"{version!r} can't be a version: it is numbers or words with dots, such as 1.0")
 
 
-def text(name: str, task: str, source: NetworkSource, codec: Mapping[str, Any], batch_size: int = 8) -> str:
+def text(name: str, task: str, model: ImportedModel) -> str:
     """Return the model's file: the network, and its CARD with the arguments of the codec; formatted as ruff does."""
+    source, options = model.source, ", ".join(f"{option}={value!r}" for option, value in model.serving.items())
     card = [
         f'name="{name}",',
         f'task="{task}",',
         f"network={source.expression},",
-        *_dictionary("input", codec),
-        f"serving=Serving(batch_size={batch_size}),",
+        *_dictionary("input", model.input),
+        f"serving=Serving({options}),",
         f"source={json.dumps(f'{source.given}, imported', ensure_ascii=False)},",
+        *([f"not_exported={json.dumps(model.not_exported)},"] if model.not_exported else []),
     ]
     lines = "".join(f"    {line}\n" for line in card)
     return f"{_with_import(source)}\nCARD = Card(\n{lines})\n"
@@ -67,9 +70,9 @@ def _with_import(source: NetworkSource) -> str:
         last = node.end_lineno or last
     lines = source.code.splitlines()
     rest = "\n".join(lines[last:]).strip("\n")
-    return "\n".join([*lines[:last], "", CARD_IMPORT, "", *(["", rest, "", ""] if rest else [])]).rstrip("\n") + (
-        "\n\n" if rest else "\n"
-    )
+    ours = [CARD_IMPORT, *([source.ours] if source.ours else [])]
+    joined = "\n".join([*lines[:last], "", *ours, "", *(["", rest, "", ""] if rest else [])])
+    return joined.rstrip("\n") + ("\n\n" if rest else "\n")
 
 
 def to_write(file: Path, content: str, written: set[str], replace: bool) -> bool:

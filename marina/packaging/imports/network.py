@@ -29,13 +29,14 @@ FORMS = "torchvision.models:resnet18, timm:efficientnet_b0, or path/to/net.py:Ne
 @dataclass(frozen=True)
 class NetworkSource:
     """The network as the user `given` it, and as models/NAME.py has it: its `code`, which begins with a docstring, and
-    the `expression` of the CARD that is called to build it.
+    the `expression` of the CARD that is called to build it. `ours` is an import of a module of ours, if it needs one.
     """
 
     given: str
     code: str
     expression: str
     builder: Callable[..., Any]
+    ours: str = ""
 
     def accepts(self, argument: str) -> bool:
         """Return whether the network takes an argument of this name."""
@@ -87,7 +88,8 @@ def _of_timm(name: str) -> NetworkSource:
         timm = import_module("timm")
     except ImportError as exc:
         raise ModelImportError(
-            f"--network timm:{name}: timm is not installed; install it here and on every machine that serves the model"
+            f"--network timm:{name}: timm is not installed; here and on every machine that serves the model: "
+            f"pip install --no-deps --require-hashes -r requirements/timm.lock"
         ) from exc
     code = f'"""{name} of timm, with imported weights."""\n\nfrom functools import partial\n\nimport timm\n'
     expression = f'partial(timm.create_model, "{name}", pretrained=False)'

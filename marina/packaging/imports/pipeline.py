@@ -1,6 +1,7 @@
 """Import of a scikit-learn pipeline as ONNX (skl2onnx): its columns, its labels, and a check that it runs."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,12 @@ from handlers.codecs.pipeline_columns import TEXT_BYTES, RawNumber, RawText
 from handlers.codecs.table_schema import TableSchema
 from handlers.errors import BadRequest
 from marina.errors import ModelImportError
+from marina.packaging.imports.classifier import read_labels
+from marina.packaging.imports.imported_model import ImportedModel, ImportOptions
+from marina.packaging.imports.network import NetworkSource
 from models.parts.onnx_pipeline import NUMBERS, TEXTS, OnnxPipeline
 
+BATCH_SIZE = 32
 TARGET = "prediction"  # a program does not name what it predicts
 LABEL_ATTRIBUTES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 CODE = '"""A pipeline of scikit-learn, imported as ONNX."""\n\nfrom models.parts.onnx_pipeline import OnnxPipeline\n'
@@ -29,6 +34,50 @@ class ImportedPipeline:
     labels: list[str]
     example: dict[str, Any]
     sha256: str
+
+
+def imported(options: ImportOptions) -> ImportedModel:
+    """Return the pipeline; raises ModelImportError if the file, the columns, the labels and the example don't fit."""
+    labels = read_labels(options.labels) if options.labels else None
+    found = read(options.weights, labels, options.columns, row_of(options.example))
+    name = options.weights.name
+    return ImportedModel(
+        source=NetworkSource(name, CODE, "OnnxPipeline", OnnxPipeline),
+        network=found.network,
+        arguments=found.arguments,
+        labels=found.labels,
+        input={},
+        codec=found.schema,
+        example=(json.dumps({"features": found.example}, ensure_ascii=False).encode(), "application/json"),
+        origin={"network": "onnx", "file": name, "sha256": found.sha256},
+        found=summary(name, found),
+        serving={"batch_size": BATCH_SIZE},
+    )
+
+
+def summary(name: str, found: ImportedPipeline) -> list[str]:
+    """Return the lines about the columns and what is predicted."""
+    kinds = [f"{column.name} ({column.kind.removeprefix('raw_')})" for column in found.schema.columns]
+    shown = ", ".join(kinds[:20]) + (f", and {len(kinds) - 20} more" if len(kinds) > 20 else "")
+    classes = f"{len(found.labels)} classes ({', '.join(found.labels[:10])})" if found.labels else "a number"
+    return [
+        f"{name}: {len(kinds)} columns: {shown}; sha256 {found.sha256[:12]}",
+        f"predicts {classes}; explanations start from {found.example}",
+    ]
+
+
+def row_of(example: Path | None) -> dict[str, Any]:
+    """Return the row of a JSON file: an object by column name, or {"features": ...}."""
+    if example is None:
+        return {}
+    try:
+        row = json.loads(example.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ModelImportError(f"--example {example}: {exc}") from exc
+    row = row.get("features", row) if isinstance(row, dict) else row
+    if not isinstance(row, dict):
+        raise ModelImportError(f"--example {example}: expected an object by column name")
+    return row
 
 
 def read(file: Path, labels: Sequence[str] | None, columns: Sequence[str], example: dict[str, Any]) -> ImportedPipeline:

@@ -1,0 +1,48 @@
+"""Codec for detectors that scale and normalize images themselves: images as sent, in their own size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from handlers.codecs.image import read_pixels
+from handlers.codecs.letterbox import Letterboxed
+from models.parts.library_detector import PADDING
+
+
+class WholeImage(Letterboxed):
+    """An image in its own size: `pixels` are (3, H, W) of uint8, and its boxes are those of the image as sent."""
+
+    decimals: ClassVar[int] = 6
+
+    def to_image(self, boxes: Tensor) -> Tensor:
+        """Return the boxes as they are, (..., 4)."""
+        return boxes
+
+
+@dataclass(frozen=True)
+class WholeImageCodec:
+    """Images in RGB. Explanations cover parts of them with a grey of the value `cover`, in 0..1.
+
+    It has the methods of LetterboxCodec.
+    """
+
+    cover: float
+
+    def letterbox(self, data: bytes) -> WholeImage:
+        """Decode an image file. Raises BadRequest if it is not an image."""
+        pixels = read_pixels(data, 3)
+        height, width = pixels.shape[1:]
+        return WholeImage(pixels, (0, 0, width, height), (height, width))
+
+    def collate(self, images: Sequence[Tensor]) -> Tensor:
+        """Return a batch, (N, 3, H, W) in 0..1, of the size of the largest image; the rest of each is PADDING.
+
+        images: (3, h, w) of uint8.
+        """
+        height, width = (max(image.shape[side] for image in images) for side in (1, 2))
+        sides = [(0, width - image.shape[2], 0, height - image.shape[1]) for image in images]
+        return torch.stack([pad(image / 255, side, value=PADDING) for image, side in zip(images, sides, strict=True)])
