@@ -25,13 +25,19 @@ console = Console(soft_wrap=True, highlight=False)
 
 def import_(
     name: Annotated[str, typer.Argument(help="name of the model, a Python name")],
-    network: Annotated[
-        str, typer.Option(help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net")
+    weights: Annotated[
+        Path, typer.Option(help=".safetensors, .pth, .pt, .bin, .ckpt with tensors alone; or a program")
     ],
-    weights: Annotated[Path, typer.Option(help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone")],
     size: Annotated[int, typer.Option(min=1, help="side of the network's input, in pixels")],
     mean: Annotated[str, typer.Option(help="of each channel, of values in 0..1: 0.485,0.456,0.406")],
     std: Annotated[str, typer.Option(help="of each channel: 0.229,0.224,0.225")],
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="torchvision.models:resnet18, timm:efficientnet_b0 or path/to/net.py:Net",
+            show_default="WEIGHTS is a TorchScript or ONNX program",
+        ),
+    ] = None,
     task: Annotated[str, typer.Option(help=f"one of: {', '.join(TASKS)}")] = TASKS[0],
     labels: Annotated[
         Path | None, typer.Option(help="text file with a label a line, or JSON list", show_default="numbers")
@@ -59,20 +65,28 @@ def import_(
     if task not in TASKS:
         raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(TASKS)}")
     from handlers.codecs.image import ImageCodec
-    from marina.packaging.imports import checkpoint, classifier, model_file
+    from marina.packaging.imports import checkpoint, classifier, model_file, program
     from marina.packaging.imports import network as networks
     from marina.training import imported
 
     model_file.check_name(name, version, MODELS)
     imported.check_replaceable(name, version, replace)
     preprocessing = codec_arguments(size, resize, channels, mean, std)
-    source = networks.find(network)
-    content, file = model_file.text(name, task, source, preprocessing), MODELS / f"{name}.py"
+    whole = None if network else program.read(weights)
+    source = whole.source if whole else networks.find(network or "")
+    reason = program.NOT_EXPORTED if whole else ""
+    content, file = model_file.text(name, task, source, preprocessing, reason=reason), MODELS / f"{name}.py"
     fresh = model_file.to_write(file, content, imported.written_files(name), replace)
-    read = checkpoint.read(weights)
+    read = whole.checkpoint if whole else checkpoint.read(weights)
     names = classifier.read_labels(labels) if labels else None
     codec = ImageCodec(**preprocessing)
-    fitted = classifier.fit(source, read, codec, arguments_of(argument or []), names, str(labels))
+    if whole and argument:
+        raise ModelImportError(f"--argument {argument[0]}: a program takes none; leave it out, or name the --network")
+    fitted = (
+        program.fit(whole, codec, names, str(labels))
+        if whole
+        else classifier.fit(source, read, codec, arguments_of(argument or []), names, str(labels))
+    )
     test = imported.load_split(data, task, fitted.labels) if data else None
     print_found(read, fitted, codec, labels)
     before = file.read_text(encoding="utf-8") if file.exists() else None

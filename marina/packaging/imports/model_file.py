@@ -29,8 +29,13 @@ def check_name(name: str, version: str, folder: Path) -> None:
         raise ModelImportError(f"{version!r} can't be a version: it is numbers or words with dots, such as 1.0")
 
 
-def text(name: str, task: str, source: NetworkSource, codec: Mapping[str, Any], batch_size: int = 8) -> str:
-    """Return the model's file: the network, and its CARD with the arguments of the codec; formatted as ruff does."""
+def text(
+    name: str, task: str, source: NetworkSource, codec: Mapping[str, Any], batch_size: int = 8, reason: str = ""
+) -> str:
+    """Return the model's file: the network, and its CARD with the arguments of the codec; formatted as ruff does.
+
+    `reason` is why the network is not exported.
+    """
     card = [
         f'name="{name}",',
         f'task="{task}",',
@@ -38,6 +43,7 @@ def text(name: str, task: str, source: NetworkSource, codec: Mapping[str, Any], 
         *_dictionary("input", codec),
         f"serving=Serving(batch_size={batch_size}),",
         f"source={json.dumps(f'{source.given}, imported', ensure_ascii=False)},",
+        *([f"not_exported={json.dumps(reason)},"] if reason else []),
     ]
     lines = "".join(f"    {line}\n" for line in card)
     return f"{_with_import(source)}\nCARD = Card(\n{lines})\n"
