@@ -70,8 +70,8 @@ data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 train: $(INSTALLED) ## train MODELS, or MODEL= [VERSION=2.0] [DATA=path] [PRESET=quick] [REPLACE=1]; Ctrl-C and again resumes
 	@$(MARINA) train $(NAMES) $(MAKING) $(FLAGS)
 
-import: $(INSTALLED) ## serve weights trained elsewhere: NAME= NETWORK= WEIGHTS= SIZE= [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
-	@$(MARINA) import $(NAME) --network "$(NETWORK)" --weights "$(WEIGHTS)" --size "$(SIZE)" $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
+import: $(INSTALLED) ## serve weights trained elsewhere: NAME= WEIGHTS= SIZE= [NETWORK=] [TASK=] [LABELS=] [VERSION=] [DATA=] [REPLACE=1] ARGS="--mean ... --std ..."
+	@$(MARINA) import $(NAME) $(if $(NETWORK),--network "$(NETWORK)") --weights "$(WEIGHTS)" --size "$(SIZE)" $(TASK:%=--task %) $(if $(LABELS),--labels "$(LABELS)") --version $(VERSION) $(if $(DATA),--data "$(DATA)") $(REPLACING) $(ARGS)
 
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)
