@@ -45,7 +45,7 @@ def test_archives_of_programs_respond_as_their_network(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(checkout / "image.png")
     commands = {
-        name: [["import", name, "--weights", file, *FLAGS], ["archive", name], ["export", name, "onnx"]]
+        name: [["import", name, "--weights", file, *FLAGS], ["archive", name], ["export", name, "--format", "onnx"]]
         for name, file in PROGRAMS.items()
     }
     done = python(checkout, "-c", RUN, json.dumps(commands))
