@@ -12,16 +12,19 @@ from handlers.classification import CLASS, ClassificationHandler, TopKInput
 from handlers.codecs.image import ImageCodec, image_bytes
 from handlers.request import Request
 from handlers.response import BASE64, IMAGE, NUMBER, STRING, schema
+from handlers.runtime.ablation import feature_ablation
 from handlers.runtime.integrated_gradients import integrated_gradients
 from handlers.vision.drawing import heatmap
 
 
 class ImageClassification(ClassificationHandler):
-    """Inputs are (C, S, S) of uint8. Explains by integrated gradients from a black image (arXiv:1703.01365)."""
+    """Inputs are (C, S, S) of uint8. Explains by integrated gradients from a black image (arXiv:1703.01365), or by
+    feature ablation if the network has no gradients.
+    """
 
     request_schema: ClassVar[Mapping[str, Any]] = IMAGE
     explanation_schema: ClassVar[Mapping[str, Any]] = schema(
-        model=STRING, version=STRING, target=CLASS, convergence_delta=NUMBER, heatmap=BASE64
+        model=STRING, version=STRING, target=CLASS, method=STRING, convergence_delta=NUMBER, heatmap=BASE64
     )
 
     def setup(self) -> None:
@@ -39,7 +42,8 @@ class ImageClassification(ClassificationHandler):
 
     def attribute(self, decoded: TopKInput[Tensor], batch: Tensor, target: int) -> Mapping[str, Any] | bytes:
         """Return the heatmap of the class `target`."""
-        attributions, delta = integrated_gradients(
+        method = integrated_gradients if getattr(self.network, "differentiable", True) else feature_ablation
+        attributions, delta = method(
             self.network,
             batch,
             self.codec.normalize(torch.zeros_like(decoded.value)).unsqueeze(0).to(self.device),  # black
@@ -50,4 +54,4 @@ class ImageClassification(ClassificationHandler):
         picture = heatmap(decoded.value, attributions[0].sum(dim=0).detach().cpu())  # channels summed: (S, S)
         if decoded.as_png:
             return picture
-        return {"convergence_delta": delta, "heatmap": base64.b64encode(picture).decode()}
+        return {"method": method.__name__, "convergence_delta": delta, "heatmap": base64.b64encode(picture).decode()}

@@ -24,6 +24,7 @@ IMPORTERS = {
     "tabular_prediction": "marina.packaging.imports.pipeline",
     "text_classification": "marina.packaging.imports.hugging_face",
 }
+PROGRAMS = "marina.packaging.imports.program"  # of images, without a network
 MODELS = ROOT / "models"
 console = Console(soft_wrap=True, highlight=False)
 
@@ -33,7 +34,7 @@ def import_(
     weights: Annotated[
         Path,
         typer.Option(
-            help=".safetensors, or .pth, .pt, .bin, .ckpt with tensors alone; Hugging Face folder; .onnx; .mar"
+            help=".safetensors; .pth, .pt, .bin, .ckpt with tensors alone; TorchScript, ONNX, .mar; Hugging Face folder"
         ),
     ],
     network: Annotated[
@@ -91,7 +92,8 @@ def import_(
     images = codec_arguments(size, resize, channels, mean, std)
     names = tuple(word.strip() for word in columns.split(",")) if columns else ()
     options = ImportOptions(weights, network, labels, images, arguments_of(argument or []), names, example)
-    model: ImportedModel = import_module(IMPORTERS[task]).imported(options)
+    importer = PROGRAMS if task == "image_classification" and network is None else IMPORTERS[task]
+    model: ImportedModel = import_module(importer).imported(options)
     content, file = model_file.text(name, task, model), MODELS / f"{name}.py"
     fresh = model_file.to_write(file, content, imported.written_files(name), replace)
     test = imported.load_split(data, task, model.labels) if data else None

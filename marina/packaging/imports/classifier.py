@@ -47,6 +47,18 @@ def imported(options: ImportOptions) -> ImportedModel:
     read = checkpoints.read(options.weights)
     names = read_labels(options.labels) if options.labels else None
     fitted = fit(source, read, codec, options.arguments, names, str(options.labels))
+    return model_of(source, read, codec, fitted, options)
+
+
+def model_of(
+    source: NetworkSource,
+    read: Checkpoint,
+    codec: ImageCodec,
+    fitted: ImportedClassifier,
+    options: ImportOptions,
+    not_exported: str = "",
+) -> ImportedModel:
+    """Return the model of a fitted classifier, with the lines for the user and a grey image as the example."""
     shape = (codec.channels, codec.size, codec.size)
     lines = [
         read.summary(fitted.prefix),
@@ -60,11 +72,12 @@ def imported(options: ImportOptions) -> ImportedModel:
         network=fitted.network,
         arguments=fitted.arguments,
         labels=fitted.labels,
-        input=options.images,
+        input=options.images or {},
         codec=codec,
         example=(png(torch.full(shape, GREY, dtype=torch.uint8)), "image/png"),
         origin=read.origin(source.given),
         found=lines,
+        not_exported=not_exported,
     )
 
 
