@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.checkout import copied, copied_with_tests, marina, python
 
 GUIDE = "docs/guides/add-your-task.md"
 FILE = re.compile(r"`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TOOLS = ROOT / ".venv" / "bin"
+TOOLS = Path(sys.executable).parent
 TESTS = (
     "tests/training/tasks",
     "tests/models",
