@@ -30,6 +30,7 @@ REFUSED = {
     "random": "Python has a module",
     "torch": "Python has a module",
     "reviews": "a data set has it",
+    "coco_digits": "a data set has it",
     "tensor": "called Tensor",
     "exception": "called Exception",
 }
