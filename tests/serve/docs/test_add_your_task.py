@@ -42,6 +42,6 @@ def test_the_guide_leads_from_a_scaffold_to_a_classified_sound(tmp_path_factory)
                 url, content=sound.read_bytes(), headers={"content-type": "audio/wav"}, trust_env=False
             ).json()
             right += answer["predictions"][0]["label"] == sound.parent.name
-        assert right >= 0.9 * len(sounds) > 0
+        assert right >= 0.8 * len(sounds) > 0
     finally:
         reader.run(stop)
