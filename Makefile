@@ -38,7 +38,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install data train import archive sign verify serve stop status logs register scale set-default rollback defaults retire \
+.PHONY: help install new data train import archive sign verify serve stop status logs register scale set-default rollback defaults retire \
         predict explain token load-test export gpu-check test test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
@@ -68,6 +68,9 @@ $(VENV)/.installed-%: requirements/%.lock requirements/torch.lock pyproject.toml
 	@touch $@ $(if $(filter dev,$*),$(VENV)/.installed-bundle)  # dev has all that bundle has
 
 # ── from a network to an archive ────────────────────────────────────────────────────────────────────────────────────
+new: $(INSTALLED) ## write files to fill in: MODEL= TASK= for a model, TASK= for a task with a model of its own
+	@$(MARINA) new $(if $(MODEL),model $(MODEL) --task,task) $(or $(TASK),$(error give TASK=, as in `make new MODEL=my_net TASK=image_classification`))
+
 data: $(INSTALLED) ## write the embedded data sets of MODELS under data/
 	@$(MARINA) data $(NAMES)
 

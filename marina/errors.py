@@ -3,6 +3,7 @@
     MarinaError
     ├── PackagingError              an archive can't be built, or a network not exported
     ├── ModelImportError            weights from elsewhere can't be imported
+    ├── ScaffoldError               the files of `marina new` can't be written
     ├── NoRecipeError               an imported model can't be trained here
     ├── WeightsExistError           weights of that version were made from other data, or in another way
     ├── CodeConflictError           an archive's code is not the code that the process has imported
@@ -31,6 +32,10 @@ class PackagingError(MarinaError):
 
 class ModelImportError(MarinaError):
     """Weights, network or name don't allow the import; nothing was written."""
+
+
+class ScaffoldError(MarinaError):
+    """A name is taken or not valid, or there is no checkout; nothing was written."""
 
 
 class NoRecipeError(MarinaError):

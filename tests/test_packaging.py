@@ -90,6 +90,15 @@ def test_the_command_line_imports_nothing_that_takes_seconds():
     assert run(sys.executable, "-c", code, cwd=ROOT).strip() == "[]"
 
 
+def test_an_installed_wheel_writes_no_scaffold_and_names_the_way_out(marina, tmp_path):
+    command = [marina, "new", "model", "my_net", "--task", "image_classification"]
+    done = subprocess.run(command, cwd=tmp_path, env=outside(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is no checkout of Marina" in done.stderr
+    assert "clone the repository" in done.stderr
+    assert list(tmp_path.glob("**/*.py")) == []
+
+
 @pytest.mark.serve
 def test_an_installed_wheel_serves_an_archive_by_its_path(marina, tmp_path):
     archive = dummy(tmp_path / "elsewhere", tmp_path / "keys", "alpha")

@@ -14,6 +14,7 @@ from marina.cli import (
     experiments,
     import_model,
     inference,
+    new,
     packaging,
     training,
     versions,
@@ -64,6 +65,7 @@ for topic, commands in TOPICS.items():
         app.command(command.__name__.strip("_").replace("_", "-"), rich_help_panel=topic)(command)
 for command in HIDDEN:
     app.command(hidden=True)(command)
+app.add_typer(new.app, name="new", rich_help_panel="Train and pack")
 app.add_typer(experiments.app, name="ab", rich_help_panel="Experiments")
 
 

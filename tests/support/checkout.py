@@ -17,6 +17,15 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def copied_with_tests(folder: Path) -> Path:
+    """Copy the code and its tests, so that new files can be linted and tested."""
+    copied(folder)
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (".jscpd.json", "locustfile.py"):
+        shutil.copy(ROOT / file, folder)
+    return folder
+
+
 def python(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a checkout, without this process's settings of Marina."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MARINA_", "PYTHONPATH"))}

@@ -18,9 +18,11 @@ def test_the_guide_leads_from_a_file_to_a_prediction(tmp_path_factory):
     reader = Reader(tmp_path_factory.mktemp("g"))
     (source,) = blocks(PAGE, "python")
     file = re.search(r"`(models/\w+\.py)`:\n\n```python", (ROOT / PAGE).read_text(encoding="utf-8"))[1]
-    (reader.checkout / file).write_text(source, encoding="utf-8")
-    typed = commands(PAGE)
+    new, *typed = commands(PAGE)
+    assert new.split()[1] == "new"
     assert [command.split()[1] for command in typed] == ["archive", "serve", "predict", "explain", "stop"]
+    assert f"wrote {file}" in reader.run(new)
+    (reader.checkout / file).write_text(source, encoding="utf-8")
     try:
         for command in typed[:-1]:
             output = reader.run(command)

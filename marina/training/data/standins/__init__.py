@@ -1,12 +1,14 @@
 """Stand-ins: small data sets in public formats, written from data that installed packages ship.
 
-Each module has STAND_INS, by name. Modules are imported on use only: some of the packages take seconds to import.
+Each module has STAND_INS, by name. Modules are imported on use only: some of the packages take seconds to import. A
+module that MODULES does not list has one stand-in, named like itself: a task of the user's own needs no entry here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 MODULES = {  # name of the stand-in -> module that writes it
     "breast_cancer": "packaged",
@@ -45,11 +47,14 @@ class StandIn:
 
 def stand_ins() -> list[str]:
     """Return the names of all stand-ins, sorted."""
-    return sorted(MODULES)
+    unlisted = {module.name for module in iter_modules(__path__)} - {*MODULES.values()}
+    return sorted({*MODULES} | unlisted)
 
 
 def stand_in(name: str) -> StandIn:
     """Return the stand-in with this name. Raises KeyError if there is none."""
-    module = import_module(f"{__name__}.{MODULES[name]}")
+    if name not in stand_ins():
+        raise KeyError(name)
+    module = import_module(f"{__name__}.{MODULES.get(name, name)}")
     found: StandIn = module.STAND_INS[name]
     return found

@@ -1,0 +1,1 @@
+"""Scaffolds of `marina new`: working files of a model or a task, to be filled in."""
