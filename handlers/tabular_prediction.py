@@ -10,12 +10,12 @@ from torch import Tensor
 from handlers import codecs
 from handlers.base import ResponseLike
 from handlers.classification import CLASS, ClassificationHandler, TopKInput
-from handlers.codecs.table_schema import TableSchema
 from handlers.errors import BadRequest
 from handlers.request import Request
 from handlers.response import NUMBER, STRING, array, schema
 from handlers.runtime.integrated_gradients import integrated_gradients
 from handlers.runtime.shapley_values import shapley_values
+from handlers.tables.table_schema import TableSchema
 
 UNKNOWN = array(STRING)  # columns of a row whose category training didn't have
 COLUMNS = array(schema(column=STRING, weight=NUMBER))

@@ -82,7 +82,8 @@ class Program(nn.Module):
         rows = x.detach().to("cpu", torch.float32).contiguous()
         size = self.batch or len(rows)
         parts = []
-        for part in rows.split(size):
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
             filled = torch.cat([part, part[-1:].expand(size - len(part), *part.shape[1:])])
             parts.append(self.outputs(filled)[self.output][: len(part)].float())
         found = torch.cat(parts)

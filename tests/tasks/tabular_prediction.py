@@ -5,7 +5,7 @@ import json
 import torch
 from torch import Tensor
 
-from handlers.codecs.table_schema import TableSchema, with_moments
+from handlers.tables.table_schema import TableSchema, with_moments
 from tests.support.worker import JSON, SampleRequest
 from tests.tasks.common.class_probabilities import probabilities as numbers
 

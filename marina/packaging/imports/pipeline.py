@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from handlers.codecs.pipeline_columns import TEXT_BYTES, RawNumber, RawText
-from handlers.codecs.table_schema import TableSchema
 from handlers.errors import BadRequest
+from handlers.tables.pipeline_columns import TEXT_BYTES, RawNumber, RawText
+from handlers.tables.table_schema import TableSchema
 from marina.errors import ModelImportError
 from marina.packaging.imports.classifier import read_labels
 from marina.packaging.imports.imported_model import ImportedModel, ImportOptions

@@ -1,4 +1,4 @@
-"""Programs from elsewhere (TorchScript, ONNX): told apart by content, checked, and tried. None of their Python runs."""
+"""Programs from elsewhere (TorchScript, ONNX): identified by content, checked, and tried. None of their Python runs."""
 
 import zipfile
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas import Series
 
-from handlers.codecs.date_column import ISO, parse_date
+from handlers.tables.date_column import ISO, parse_date
 
 CATEGORY, NUMBER = "category", "number"
 # Tried in this order; of two that fit all values, the first is taken and the ambiguity is reported.

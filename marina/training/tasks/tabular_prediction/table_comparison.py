@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from handlers.codecs.table_schema import TableSchema, with_moments
+from handlers.tables.table_schema import TableSchema, with_moments
 from marina.training.data.dataset import SEED, VALIDATION_SHARE, Split
 from marina.training.task import Task
 from marina.training.tasks.tabular_prediction import table_fitting

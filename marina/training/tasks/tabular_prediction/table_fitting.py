@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from handlers.codecs.table_schema import TableSchema
+from handlers.tables.table_schema import TableSchema
 from marina.training import optimizers
 from models.card import Recipe
 

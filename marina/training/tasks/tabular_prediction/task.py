@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import Accuracy, MeanSquaredError, Metric
 
-from handlers.codecs.table_schema import TableSchema, with_moments
+from handlers.tables.table_schema import TableSchema, with_moments
 from marina.training.data.batches import Examples
 from marina.training.data.dataset import Dataset, Split
 from marina.training.task import EvaluationRequest, Task

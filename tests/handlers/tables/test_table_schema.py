@@ -9,10 +9,10 @@ import torch
 from jsonschema import validate
 
 from handlers import codecs
-from handlers.codecs.date_column import ISO, DateColumn, parse_date
-from handlers.codecs.table_columns import CategoryColumn, NumberColumn, ValueRefused
-from handlers.codecs.table_schema import TableSchema, with_moments
 from handlers.errors import BadRequest
+from handlers.tables.date_column import ISO, DateColumn, parse_date
+from handlers.tables.table_columns import CategoryColumn, NumberColumn, ValueRefused
+from handlers.tables.table_schema import TableSchema, with_moments
 from tests.tasks.tabular_prediction import BAD, GOOD, KINDS, ROW, facts, training_rows
 
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.codecs.table_columns import Feature, ValueRefused, shown
+from handlers.tables.table_columns import Feature, ValueRefused, shown
 
 TEXT_BYTES = 128  # of a text
 LARGEST = 1e30  # beyond it, sums of float32 overflow

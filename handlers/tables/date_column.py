@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
-from handlers.codecs.table_columns import Feature, ValueRefused, moments, one_hot, quantiles, ramps, shown
+from handlers.tables.table_columns import Feature, ValueRefused, moments, one_hot, quantiles, ramps, shown
 
 MAX_YEARS = 100  # from the dates of the training rows; a date beyond them is a mistake
 ISO = "ISO 8601"

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.codecs.date_column import DateColumn
-from handlers.codecs.pipeline_columns import RawNumber, RawText
-from handlers.codecs.table_columns import CategoryColumn, NumberColumn, ValueRefused, moments
 from handlers.errors import BadRequest
+from handlers.tables.date_column import DateColumn
+from handlers.tables.pipeline_columns import RawNumber, RawText
+from handlers.tables.table_columns import CategoryColumn, NumberColumn, ValueRefused, moments
 
 Number = TypeVar("Number", float, Tensor)
 Column = NumberColumn | CategoryColumn | DateColumn | RawNumber | RawText
