@@ -1,6 +1,7 @@
 """Floors hold for the embedded stand-in; other data have those that the user requests."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,18 @@ def test_a_requested_floor_is_checked_and_recorded():
 def test_a_floor_of_an_unknown_metric_names_those_there_are():
     with pytest.raises(PackagingError, match=r"^resnet18 1\.0 has no metric f1; it has: accuracy, top5$"):
         floors.checked(card(top5=1.0), MODEL, {"f1": 0.9}, accept=True)
+
+
+def test_the_metrics_on_other_data_stand_beside_the_published_figure():
+    line = floors.measured(card(kind="real", name="mine", top5=1.0), MODEL)
+    assert line == f"accuracy 0.9310, top5 1.0000 on mine; published: {MODEL.anchor}"
+    assert floors.measured(card(name="mine"), replace(MODEL, anchor="")) == "accuracy 0.9310 on mine"
+    assert floors.measured({"metrics": {}}, MODEL) == "imported without --data: no metrics"
+
+
+def test_the_first_equals_sign_ends_the_metric():
+    with pytest.raises(PackagingError, match=r"^FLOOR=a=b=1: "):
+        floors.parse(["a=b=1"])
 
 
 @pytest.mark.parametrize("word", ["accuracy", "accuracy=", "=0.9", "accuracy=high", "accuracy=nan"])
