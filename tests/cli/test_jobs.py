@@ -73,7 +73,8 @@ def test_ctrl_c_waits_for_the_jobs(log, tmp_path):
     program = "from marina.cli import jobs; jobs.run([jobs.Job('a', ('a', '0'))], 1)"
     # The jobs' own `marina` is the one in tmp_path; the parent imports the real one.
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {program}"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as parent:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # background shells ignore Ctrl-C
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, **heard) as parent:
         while not log.exists():
             time.sleep(0.05)
         parent.send_signal(signal.SIGINT)  # to the parent alone: the job ends by itself

@@ -174,7 +174,7 @@ def test_boxes_move_with_the_pixels():
         edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         assert one["boxes"].tolist()[0] == pytest.approx(edges, abs=1.5)
     with pytest.raises(ValueError, match=r"there are: .*shift"):
-        BoxAugment(("flip",), (0.0, 0.0, 0.0))
+        BoxAugment(("erase",), (0.0, 0.0, 0.0))
 
 
 def test_average_precision_lets_difficult_objects_be_found_or_not():

@@ -119,4 +119,7 @@ def test_bad_requests_are_rejected_and_good_ones_beside_them_succeed(zoo, name):
     assert {response.status_code for response in responses[1::2]} == {200}
     for response, (case, (_, field)) in zip(responses[::2], bad.items(), strict=True):
         assert response.status_code == 400, f"{case}: {response.text[:200]}"
-        assert response.json()["field"] == field, case
+        found = response.json()["field"]
+        if name == "table":  # its columns are those of the embedded table, not those of the sample requests
+            found, field = found.partition(".")[0], field.partition(".")[0]
+        assert found == field, case

@@ -68,7 +68,7 @@ def test_the_device_that_is_trained_on_is_asked(device):
 
 def test_the_command_line_has_the_last_word(device, monkeypatch):
     given = []
-    monkeypatch.setattr(fit, "train", lambda *arguments: given.append(arguments[4]) or Path("artifacts"))
+    monkeypatch.setattr(fit, "train", lambda *arguments, **_: given.append(arguments[4]) or Path("artifacts"))
     for more in ([], ["--precision", "32-true"], ["--precision", "bf16-mixed"]):
         assert CliRunner().invoke(main.app, ["train", "lenet", *more]).exit_code == 0
     device(None, bf16=True)

@@ -66,7 +66,7 @@ def test_each_stand_in_is_in_the_module_that_lists_it(name):
 
 def test_files_of_no_known_format_are_refused_with_the_known_formats(elsewhere):
     (elsewhere / "mine").mkdir()
-    (elsewhere / "mine" / "table.csv").write_text("a,b\n1,2\n")
+    (elsewhere / "mine" / "notes.rst").write_text("a,b\n1,2\n")
     with pytest.raises(data.UnknownDataError) as refused:
         data.find("mine")
     assert all(one.description in str(refused.value) for one in data.known_formats())
@@ -76,6 +76,6 @@ def test_files_of_no_known_format_are_refused_with_the_known_formats(elsewhere):
 
 def test_formats_have_unique_names_and_those_that_accept_any_files_are_tried_last():
     names = [one.name for one in data.known_formats()]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 21
     last = ["csv_table", "image_folder"]
     assert names == [*sorted(set(names) - set(last)), *last]

@@ -53,7 +53,7 @@ def test_masks_move_with_the_pixels_and_what_comes_in_is_border():
         assert agreement > 0.98
     assert (moved == BORDER).any()
     with pytest.raises(ValueError, match=r"there are: .*shift"):
-        MaskAugment(("flip",), (0.0, 0.0, 0.0))
+        MaskAugment(("erase",), (0.0, 0.0, 0.0))
 
 
 def test_the_mask_of_a_square_has_borders_beside_the_image(worker):
