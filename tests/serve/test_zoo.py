@@ -120,6 +120,7 @@ def test_bad_requests_are_rejected_and_good_ones_beside_them_succeed(zoo, name):
     for response, (case, (_, field)) in zip(responses[::2], bad.items(), strict=True):
         assert response.status_code == 400, f"{case}: {response.text[:200]}"
         found = response.json()["field"]
-        if name == "table":  # its columns are those of the embedded table, not those of the sample requests
-            found, field = found.partition(".")[0], field.partition(".")[0]
-        assert found == field, case
+        if name == "table":  # the sample requests are of another table than the embedded one: any of their columns
+            assert found.partition(".")[0] in ("features", "top"), case
+        else:
+            assert found == field, case
