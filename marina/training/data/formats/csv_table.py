@@ -130,7 +130,7 @@ def _target(file: Path, frame: DataFrame, target: str) -> tuple[str, str]:
     if (name or DEFAULT_TARGET) in frame.columns:
         return name or DEFAULT_TARGET, kind
     listed = ", ".join(map(str, frame.columns[:50]))
-    problem = f"no column {name!r}" if name else "which column is to be predicted?"
+    problem = f"no column {name!r}:" if name else "which column is to be predicted?"
     raise ValueError(f"{file}: {problem} TARGET= (--target) takes one of: {listed}")
 
 

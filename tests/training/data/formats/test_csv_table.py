@@ -175,7 +175,7 @@ BROKEN = {
     "empty": ([""], "label", "is empty"),
     "few rows": (lines(9), "label", "9 rows with a label; the minimum is 20"),
     "more cells": ([*lines(), "1,2,3,4"], "label", "Expected 3 fields in line 62, saw 4"),
-    "unknown target": (lines(), "price", "no column 'price' TARGET= .* takes one of: size, colour, label"),
+    "unknown target": (lines(), "price", "no column 'price': TARGET= .* takes one of: size, colour, label"),
     "no target": (lines(), "", "which column is to be predicted"),
     "texts as a number": (lines(), "label:number", "can't be predicted as a number"),
     "wrong kind": (lines(), "label:text", "after the colon, classes or number"),
