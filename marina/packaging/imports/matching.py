@@ -31,7 +31,7 @@ def _variants(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Te
     while True:
         yield removed, current
         common = next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in current)), None)
-        if common is None:
+        if common is None or not current:
             return
         removed, current = removed + common, {name.removeprefix(common): value for name, value in current.items()}
 

@@ -163,6 +163,8 @@ def _member(module: ModuleType, place: str, name: str) -> Callable[..., Any]:
 
 
 def _parameters(builder: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    if getattr(builder, "__init__", None) is nn.Module.__init__:  # it has **kwargs in its signature, and refuses them
+        return {}
     try:
         return inspect.signature(builder).parameters
     except ValueError:  # of code without a signature
