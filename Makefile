@@ -166,7 +166,7 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 test: $(DEV) ## run the tests, on trained starter models
 	@$(MARINA) archive starter --jobs $(JOBS)
-	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10 $(ARGS)
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)

@@ -35,6 +35,8 @@ def test_the_guide_leads_from_a_scaffold_to_a_classified_sound(tmp_path_factory)
         url = f"http://127.0.0.1:{reader.port}/predictions/audio_classification_net"
         refused = httpx.post(url, content=b"hello", headers={"content-type": "audio/wav"}, trust_env=False)
         assert (refused.status_code, refused.json()["field"]) == (400, "audio")
+        store = reader.checkout / "archive" / "store"  # it has reached its floor
+        assert (store / "audio_classification_net-1.0.mar.sig").is_file()
         right = 0
         sounds = sorted((reader.checkout / "data" / "audio_classification").glob("*/00?.wav"))
         for sound in sounds:
