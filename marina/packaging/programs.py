@@ -5,6 +5,7 @@ The program travels in the archive beside the weights, which explanations need; 
 
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,16 @@ def onnx(eager: Eager, batch: Tensor, most: int, file: Path) -> None:
     try:
         if any(isinstance(module, nn.RNNBase) for module in network.modules()):  # torch.export fixes their steps
             axes = {"input": {axis: f"axis_{axis}" for axis in (0, *length)}}
-            torch.onnx.export(network, (batch,), str(file), input_names=names, dynamic_axes=axes, dynamo=False)
+            with warnings.catch_warnings(action="ignore"):  # of tracing: the outputs are compared for other lengths
+                torch.onnx.export(network, (batch,), str(file), input_names=names, dynamic_axes=axes, dynamo=False)
             return
         shapes = ({0: Dim("batch", min=1, max=most), **length},)
         program = torch.onnx.export(
             network, (batch,), input_names=names, dynamic_shapes=shapes, dynamo=True, verbose=False
         )
     except OnnxExporterError as exc:
-        raise PackagingError(f"the network can't be written as ONNX: {exc}") from exc
+        reason = str(exc.__cause__ or exc).strip().splitlines()[0]
+        raise PackagingError(f"the network can't be written as ONNX: {reason}") from exc
     assert program is not None
     program.save(str(file))
 
@@ -91,6 +94,8 @@ def build(card: dict[str, Any], weights: Path, content: Path, data: Quantization
     kind, precision = runtime_of(serving), serving["precision"]
     if kind == "eager":
         return {}
+    if reason := models.find(card["name"]).not_exported:
+        raise PackagingError(f"{card['name']} has no program for runtime={kind!r}: {reason}")
     handler = handler_class(card["task"])()
     handler.load(weights, torch.device("cpu"))
     batch, most = inputs_of(handler, kind, card), serving["batch_size"]
@@ -118,8 +123,6 @@ def inputs_of(handler: Any, kind: str, card: dict[str, Any]) -> Tensor:
 
     Raises PackagingError if a program of this kind can't stand for the network.
     """
-    if reason := models.find(card["name"]).not_exported:
-        raise PackagingError(f"{card['name']} has no program for runtime={kind!r}: {reason}")
     if not isinstance(handler.optimized_network, Eager):
         raise PackagingError(f"runtime={kind!r} is not for {card['task']}, whose handler runs the network step by step")
     batch = example_batch(handler)

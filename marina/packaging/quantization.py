@@ -63,7 +63,7 @@ def quantize(file: Path, batches: Iterable[Tensor] | None) -> None:
         quantization.quantize_dynamic(program, program, op_types_to_quantize=["MatMul", "LSTM"], **weights)
         return
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    class Reader(quantization.CalibrationDataReader):
         """The batches as inputs of the program."""
 
         def __init__(self) -> None:
