@@ -53,7 +53,8 @@ def measure(name: str, version: str, pairs: int) -> dict[str, Any]:
         eager = Eager(handler.network, CPU, "fp32", card["serving"]["channels_last"])
         file = Path(folder) / "float32.onnx"
         programs.onnx(Eager(handler.network, CPU, "fp32", False), batches[0], card["serving"]["batch_size"], file)
-        networks = dict(zip(SIDES, (handler.optimized_network, backends.onnxruntime(file, "fp32"), eager), strict=True))
+        sides: list[OptimizedNetwork] = [handler.optimized_network, backends.onnxruntime(file, "fp32"), eager]
+        networks = dict(zip(SIDES, sides, strict=True))
         rates: dict[str, dict[int, float]] = {side: {} for side in SIDES}
         for pair in range(pairs + 1):
             for side in SIDES if pair % 2 else SIDES[::-1]:

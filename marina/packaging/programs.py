@@ -58,16 +58,17 @@ def onnx(eager: Eager, batch: Tensor, most: int, file: Path) -> None:
     Raises PackagingError for a network that ONNX can't express.
     """
     network = eager.network.float().to(memory_format=torch.contiguous_format)
-    names, length = ["input"], {1: Dim.DYNAMIC} if is_text(batch) else {}
+    length = {1: Dim.DYNAMIC} if is_text(batch) else {}
     try:
         if any(isinstance(module, nn.RNNBase) for module in network.modules()):  # torch.export fixes their steps
-            axes = {"input": {axis: f"axis_{axis}" for axis in (0, *length)}}
+            names: Any = {"input_names": ["input"], "output_names": ["output"]}  # a traced network has no other names
+            axes = {"input": {axis: f"axis_{axis}" for axis in (0, *length)}, "output": {0: "axis_0"}}
             with warnings.catch_warnings(action="ignore"):  # of tracing: the outputs are compared for other lengths
-                torch.onnx.export(network, (batch,), str(file), input_names=names, dynamic_axes=axes, dynamo=False)
+                torch.onnx.export(network, (batch,), str(file), dynamic_axes=axes, dynamo=False, **names)
             return
         shapes = ({0: Dim("batch", min=1, max=most), **length},)
         program = torch.onnx.export(
-            network, (batch,), input_names=names, dynamic_shapes=shapes, dynamo=True, verbose=False
+            network, (batch,), input_names=["input"], dynamic_shapes=shapes, dynamo=True, verbose=False
         )
     except OnnxExporterError as exc:
         reason = str(exc.__cause__ or exc).strip().splitlines()[0]
@@ -100,11 +101,11 @@ def build(card: dict[str, Any], weights: Path, content: Path, data: Quantization
     handler.load(weights, torch.device("cpu"))
     batch, most = inputs_of(handler, kind, card), serving["batch_size"]
     file, open_program = BUILT[kind]
-    BUILDERS[kind](eager_of(handler, serving), batch, most, content / file)
     try:
+        BUILDERS[kind](eager_of(handler, serving), batch, most, content / file)
         run = open_program(content / file, precision)
     except ImportError as exc:
-        raise PackagingError(f"runtime={kind!r}: {exc}") from exc
+        raise PackagingError(f"runtime={kind!r} needs the extra `export`: {exc}") from exc
     full = full_batch(batch, most)
     compare(card, run, handler.network, full)
     dtype = str(batch.dtype).removeprefix("torch.")

@@ -113,10 +113,10 @@ def test_texts_are_quantized_dynamically_for_every_length(tmp_path, name, operat
 
 
 def test_a_loss_over_the_bound_is_refused(tmp_path):
-    folder, card = artifacts_of("fasttext", tmp_path / "fasttext", TEXT)
+    folder, card = artifacts_of("text_lstm", tmp_path / "text_lstm", TEXT)
     with pytest.raises(PackagingError, match="needs the data that the weights were trained on"):
         programs.build(card, folder, folder)
-    message = r"^fasttext 1\.0 loses too much in int8: accuracy 0\.9 -> 0\.8899; the bound is 1%"
+    message = r"^text_lstm 1\.0 loses too much in int8: accuracy 0\.9 -> 0\.8899; the bound is 1%"
     with pytest.raises(PackagingError, match=message):
         programs.build(card, folder, folder, Data(torch.empty(0), 0.8899))
 
