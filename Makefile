@@ -168,7 +168,7 @@ test: $(DEV) ## run the tests, on trained starter models
 	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
-bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, mirror, streaming, peers (installs them); ARGS=
+bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, int8, mirror, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)
 
 test-zoo: $(DEV) ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/

@@ -1,6 +1,7 @@
 """Lookup of handlers: the class of a task, and the example of a loaded model as its network's input."""
 
 import inspect
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,17 +21,21 @@ def handler_class(task: str) -> Any:
 
 def example_batch(handler: Any) -> "Tensor":
     """Return the example request of a loaded handler's card as the network's input: a batch of two, (2, ...)."""
+    example = handler.card["example"]
+    return batch_of(handler, [((handler.folder / example["file"]).read_bytes(), example["content_type"])] * 2)
+
+
+def batch_of(handler: Any, requests: Sequence[tuple[bytes, str]]) -> "Tensor":
+    """Return requests, each a body and its content type, as one batch of a loaded handler's network, (N, ...)."""
     import torch
 
     from handlers.request import Request
 
-    example = handler.card["example"]
-    body = (handler.folder / example["file"]).read_bytes()
-    item = handler.decode(Request({"body": body}, {"content-type": example["content_type"]}, ""))
+    items = [handler.decode(Request({"body": body}, {"content-type": kind}, "")) for body, kind in requests]
     if hasattr(handler, "first_input"):  # of handlers whose network continues its own output
-        batch: Any = [handler.first_input(item)] * 2
+        batch: Any = [handler.first_input(item) for item in items]
     else:
-        batch = handler.collate([item, item])
+        batch = handler.collate(items)
     if isinstance(batch, list):  # one request may hold several rows
         batch = torch.cat(batch)
     assert isinstance(batch, torch.Tensor)

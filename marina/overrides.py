@@ -60,7 +60,9 @@ def merged(earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
 
 
 def applied(card: Card, overrides: Mapping[str, Any]) -> Card:
-    """Return the CARD with these members. Raises MarinaError for one that it no longer has."""
+    """Return the CARD with these members. Raises MarinaError for one that it no longer has, and for serving options
+    that exclude each other.
+    """
     types = types_of(card)
     sections: dict[str, dict[str, Any]] = {"recipe": {}, "input": {}, "serving": {}}
     for name, value in overrides.items():
@@ -68,11 +70,15 @@ def applied(card: Card, overrides: Mapping[str, Any]) -> Card:
             raise MarinaError(f"{name}={value} was given in training, and models/{card.name}.py has no {name} any more")
         section, _, member = name.partition(".")
         sections[section][member] = tuple(value) if isinstance(value, list) else value
+    try:
+        serving = replace(card.serving, **sections["serving"])
+    except ValueError as exc:
+        raise MarinaError(f"{card.name}: {exc}") from exc
     return replace(
         card,
         recipe=card.recipe and replace(card.recipe, **sections["recipe"]),
         input={**card.input, **sections["input"]},
-        serving=replace(card.serving, **sections["serving"]),
+        serving=serving,
     )
 
 

@@ -12,6 +12,8 @@ LOWER_IS_BETTER = frozenset(
     {
         "rmse",
         "mae",
+        "holdout_rmse",
+        "holdout_mae",
         "perplexity",
         "character_error_rate",
         "character_error_rate_latin",
@@ -23,6 +25,9 @@ LOWER_IS_BETTER = frozenset(
         "identity_l1",
     }
 )
+# Metrics in the units of the target, which are no shares.
+IN_UNITS = frozenset({"rmse", "mae", "holdout_rmse", "holdout_mae"})
+INT8_RUNTIMES = ("eager", "onnxruntime")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ class Serving:
     worker, which otherwise uses every core. `explain_steps` limits the cost of one explanation. `continuous_batching`
     is for handlers with streamed responses (handlers/streaming.py): the timeout is then that of one step, or of the
     time without a response.
+
+    `precision` int8 is a program of onnxruntime, also where `runtime` is eager; other runtimes raise ValueError.
     """
 
     batch_size: int = 8
@@ -83,12 +90,16 @@ class Serving:
     workers: int | Literal["cores"] = 1
     threads: int = 1
     channels_last: bool = False
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
     runtime: Literal["eager", "compile", "onnxruntime", "openvino"] = "eager"
     response_timeout: int = 30
     startup_timeout: int = 120
     explain_steps: int = 32
     continuous_batching: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision == "int8" and self.runtime not in INT8_RUNTIMES:
+            raise ValueError(f'precision="int8" needs runtime="onnxruntime", not {self.runtime!r}')
 
 
 @dataclass(frozen=True, kw_only=True)

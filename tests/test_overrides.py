@@ -85,3 +85,11 @@ def test_the_scaled_image_stays_larger_than_its_crop():
     assert parsed("size=56", name="vgg") == {"input.size": 56, "input.resize": 64}  # 28 of 32
     assert parsed("size=56", "resize=60", name="vgg")["input.resize"] == 60
     assert parsed("size=", name="vgg") == {"input.size": "", "input.resize": ""}
+
+
+@pytest.mark.parametrize("runtime", ["compile", "openvino"])
+def test_int8_with_a_runtime_that_has_none_is_refused(runtime):
+    found = parsed("serving.precision=int8", f"serving.runtime={runtime}")
+    with pytest.raises(MarinaError, match=f'lenet: precision="int8" needs runtime="onnxruntime", not \'{runtime}\''):
+        overrides.applied(models.find("lenet"), found)
+    assert overrides.applied(models.find("lenet"), parsed("serving.precision=int8")).serving.precision == "int8"

@@ -23,12 +23,18 @@ def aotinductor(file: Path, _precision: str) -> OptimizedNetwork:
 
 
 def onnxruntime(file: Path, _precision: str) -> OptimizedNetwork:
-    """Open an ONNX program in float32. Raises ImportError without onnxruntime."""
+    """Open an ONNX program in its own precision, float32 or int8.
+
+    Raises ImportError without onnxruntime, and RuntimeError for a file that it can't run.
+    """
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime's own errors have no other base class
+        raise RuntimeError(f"onnxruntime: {exc}") from exc
     (name,) = (node.name for node in session.get_inputs())
     return lambda batch: torch.from_numpy(session.run(None, {name: batch.numpy()})[0])
 
@@ -52,18 +58,30 @@ BUILT: dict[str, tuple[str, Callable[[Path, str], OptimizedNetwork]]] = {
 
 
 class ShapeChecked:
-    """A program that refuses batches it was not built for: a compiled one reads memory beyond a smaller batch."""
+    """A program that refuses batches it was not built for: a compiled one reads memory beyond a smaller batch.
 
-    def __init__(self, program: OptimizedNetwork, shape: list[int], max_batch: int) -> None:
-        self._program, self._shape, self._max_batch = program, tuple(shape), max_batch
+    A length that varies, as that of texts, is None in `shape`.
+    """
+
+    def __init__(
+        self, program: OptimizedNetwork, shape: list[int | None], max_batch: int, dtype: str = "float32"
+    ) -> None:
+        self._program, self._shape, self._max_batch, self._dtype = program, tuple(shape), max_batch, dtype
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Return the outputs of a batch; raises ValueError for one of another shape or type, or too large."""
         size, *shape = batch.shape
-        if tuple(shape) != self._shape or not 1 <= size <= self._max_batch or batch.dtype != torch.float32:
-            expected = f"1 to {self._max_batch} of {self._shape}, float32"
+        fits = len(shape) == len(self._shape) and all(b in (None, a) for a, b in zip(shape, self._shape, strict=True))
+        if not fits or not 1 <= size <= self._max_batch or batch.dtype != getattr(torch, self._dtype):
+            expected = f"1 to {self._max_batch} of {self._shape}, {self._dtype}"
             raise ValueError(f"the program takes {expected}; got {tuple(batch.shape)}, {batch.dtype}")
         return self._program(batch.contiguous()).float()
+
+
+def runtime_of(serving: Mapping[str, Any]) -> str:
+    """Return the runtime of serving options: int8 has its kernels in onnxruntime, which stands in for eager."""
+    runtime: str = serving["runtime"]
+    return "onnxruntime" if serving["precision"] == "int8" and runtime == "eager" else runtime
 
 
 def load(network: nn.Module, device: torch.device, card: Mapping[str, Any], folder: Path) -> OptimizedNetwork:
@@ -71,17 +89,19 @@ def load(network: nn.Module, device: torch.device, card: Mapping[str, Any], fold
     the same outputs.
     """
     serving = card["serving"]
+    runtime = runtime_of(serving)
     eager = Eager(network, device, serving["precision"], serving["channels_last"])
     built = card.get("program")  # marina/packaging/programs.py writes it
-    if serving["runtime"] == "eager" or built is None:
+    if runtime == "eager" or built is None:
         return eager
     if device.type == "cuda":  # the program was built for a processor; here torch.compile records CUDA graphs
-        if serving["runtime"] == "compile":
+        if runtime == "compile":
             eager.network.compile(mode="reduce-overhead")
         return eager
-    file, open_program = BUILT[serving["runtime"]]
+    file, open_program = BUILT[runtime]
     try:
-        return ShapeChecked(open_program(folder / file, serving["precision"]), built["shape"], built["most"])
+        program = open_program(folder / file, serving["precision"])
+        return ShapeChecked(program, built["shape"], built["most"], built.get("dtype", "float32"))
     except (ImportError, OSError, RuntimeError) as exc:
-        logger.warning("%s runs eagerly, not with %s: %s", card["name"], serving["runtime"], exc)
+        logger.warning("%s runs eagerly, not with %s: %s", card["name"], runtime, exc)
         return eager

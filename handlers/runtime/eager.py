@@ -49,7 +49,8 @@ class Eager:
     """(N, ...) on the processor -> the network's output, float32, on the processor.
 
     Runs a copy of the network with `precision` "bf16" or "fp32" and, for images, channels last; the network itself
-    stays as it is for explanations, whose gradients need float32.
+    stays as it is for explanations, whose gradients need float32. Of "int8", which only a program has, it is the
+    fallback, in float32.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, precision: str, channels_last: bool) -> None:

@@ -126,12 +126,13 @@ def pack(
 ) -> None:
     """Pack and sign one trained model."""
     from marina.packaging.build import build
+    from marina.training.quantization_data import TrainingData
 
     console.print(f"[bold]archive[/] {name} {version}, model {position}")
-    requested = floors.parse(floor or ())
-    for line in notes(name, artifacts / name / version, data, target):
+    requested, weights = floors.parse(floor or ()), artifacts / name / version
+    for line in notes(name, weights, data, target):
         console.print(f"  {line}", markup=False)
-    made = build(name, version, artifacts, store, keys, preset.value, requested, accept)
+    made = build(name, version, artifacts, store, keys, preset.value, requested, accept, TrainingData(weights))
     console.print(f"  {made}  {made.stat().st_size / 1e6:.1f} MB, signed")
 
 

@@ -21,6 +21,7 @@ from marina.handler_lookup import handler_class
 from marina.packaging import floors, freshness, programs
 from marina.packaging.freshness import closure
 from marina.packaging.imports import IMPORTED
+from marina.packaging.quantization import QuantizationData
 from marina.packaging.sign import sign
 from marina.settings import ROOT
 
@@ -37,17 +38,19 @@ def build(
     preset: str,
     floor: Mapping[str, float] | None = None,
     accept: bool = False,
+    data: QuantizationData | None = None,
 ) -> Path:
     """Pack and sign the archive, and return its path.
 
     `floor` holds further floors, or other ones than the CARD's; with `accept`, a floor that is missed is recorded in
-    the packed card. Raises PackagingError for a model that is missing or below its floor.
+    the packed card. `data` are those of the weights, for int8. Raises PackagingError for a model that is missing or
+    below its floor, or loses too much in int8.
     """
     weights = artifacts / name / version
     card = checked_card(name, version, weights, preset, floor or {}, accept)
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
-        sources, made = stage(card, weights, Path(folder)), Path(folder) / "made"
+        sources, made = stage(card, weights, Path(folder), data), Path(folder) / "made"
         run_archiver(card, Path(folder), made)
         archive = store / f"{name}-{version}.mar"
         # The signature covers the final name; a crash in between leaves an archive that `verify` refuses.
@@ -82,7 +85,7 @@ def checked_card(
     return packed
 
 
-def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
+def stage(card: dict[str, Any], weights: Path, folder: Path, data: QuantizationData | None = None) -> list[Path]:
     """Lay out under `folder` what the archive holds: content/ and model-config.yaml. Returns the source files."""
     handler = Path("handlers", f"{card['task']}.py")
     sources = closure(handler, Path("models", f"{card['name']}.py"))
@@ -95,7 +98,7 @@ def stage(card: dict[str, Any], weights: Path, folder: Path) -> list[Path]:
     for file in (*DATA_FILES, card["example"]["file"]):
         if (weights / file).is_file():
             shutil.copy(weights / file, content / file)
-    served = {**card, "api": api_of(card, weights), **programs.build(card, weights, content)}
+    served = {**card, "api": api_of(card, weights), **programs.build(card, weights, content, data)}
     (content / "card.json").write_text(json.dumps(served, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "model-config.yaml").write_text(yaml.safe_dump(model_config(card["serving"]), sort_keys=False))
     return sources

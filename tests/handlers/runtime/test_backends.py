@@ -72,6 +72,14 @@ def test_a_program_refuses_shapes_it_was_not_built_for():
             run(wrong)
 
 
+def test_texts_have_any_length():
+    run = ShapeChecked(lambda batch: batch, [None], max_batch=2, dtype="int64")
+    assert run(torch.ones(2, 7, dtype=torch.long)).dtype == torch.float32
+    for wrong in (torch.ones(2, 7), torch.ones(2, 7, 1, dtype=torch.long), torch.ones(3, 7, dtype=torch.long)):
+        with pytest.raises(ValueError, match=r"takes 1 to 2 of \(None,\), int64"):
+            run(wrong)
+
+
 def test_a_missing_runtime_falls_back_to_eager(lenet, tmp_path, monkeypatch, caplog):
     def missing(_file: Path, _precision: str) -> None:
         raise ImportError("no such runtime here")
@@ -151,13 +159,30 @@ def test_eager_follows_the_card_without_a_program(tmp_path, monkeypatch):
         assert run(torch.zeros(1, 1, 2, 2)).shape == (1, 1, 2, 2)
 
 
-@pytest.mark.parametrize(("runtime", "modes"), [("compile", ["reduce-overhead"]), ("onnxruntime", [])])
+@pytest.mark.parametrize("runtime", ["eager", "onnxruntime"])
+def test_int8_is_a_program_of_onnxruntime(tmp_path, monkeypatch, caplog, runtime):
+    card = serving(runtime=runtime, precision="int8")
+    monkeypatch.setitem(backends.BUILT, "onnxruntime", ("program.onnx", lambda file, precision: str))
+    assert isinstance(backends.load(torch.nn.Identity(), CPU, card, tmp_path), ShapeChecked)
+    monkeypatch.undo()
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed on this machine")
+    for content in (None, b"damaged"):
+        if content is not None:
+            (tmp_path / "program.onnx").write_bytes(content)
+        run = backends.load(torch.nn.Identity(), CPU, card, tmp_path)
+        assert isinstance(run, Eager)
+        assert run.dtype == torch.float32
+        assert "tiny runs eagerly, not with onnxruntime: onnxruntime: " in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(("runtime", "modes"), [("compile", ["reduce-overhead"]), ("onnxruntime", []), ("eager", [])])
 def test_on_a_gpu_torch_compiles_and_no_other_program_runs(tmp_path, monkeypatch, runtime, modes):
     compiled = []
     network = SimpleNamespace(compile=lambda mode: compiled.append(mode))
     eager = SimpleNamespace(network=network)
     monkeypatch.setattr(backends, "Eager", lambda *facts: eager)
-    assert backends.load(network, torch.device("cuda"), serving(runtime=runtime), tmp_path) is eager
+    card = serving(runtime=runtime, precision="fp32" if modes else "int8")
+    assert backends.load(network, torch.device("cuda"), card, tmp_path) is eager
     assert compiled == modes
 
 
