@@ -1,4 +1,7 @@
-"""Programs from elsewhere (TorchScript, ONNX): identified by content, checked, and tried. None of their Python runs."""
+"""Programs from elsewhere (TorchScript, torch.export, ONNX): identified by content, checked, and tried.
+
+None of their Python runs.
+"""
 
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from handlers.codecs.image import ImageCodec
 from marina.errors import ModelImportError
+from marina.packaging.imports import exported_program
 from marina.packaging.imports.checkpoint import Checkpoint
 from marina.packaging.imports.classifier import TASK, ImportedClassifier, model_of, read_labels
 from marina.packaging.imports.imported_model import ImportedModel, ImportOptions
@@ -20,14 +24,15 @@ from models.parts.program import Program
 
 NOT_EXPORTED = "it is a program already, and is served as it was imported"
 SAME = 1e-3  # of the outputs' range: rows of a batch against rows alone
-TITLES = {"torchscript": "TorchScript", "onnx": "ONNX"}
+TITLES = {"torchscript": "TorchScript", "torch_export": "torch.export", "onnx": "ONNX"}
 
 
 @dataclass(frozen=True)
 class ProgramFile:
-    """A program's file, its content and its kind: a key of TITLES."""
+    """A program's file and its hash, the content that is served, and its kind: a key of TITLES."""
 
     file: Path
+    sha256: str
     content: bytes
     kind: str
 
@@ -35,7 +40,7 @@ class ProgramFile:
     def checkpoint(self) -> Checkpoint:
         """The program as the one tensor of a checkpoint."""
         tensor = torch.frombuffer(bytearray(self.content), dtype=torch.uint8)
-        return Checkpoint(self.file, sha256(self.content).hexdigest(), {"program": tensor})
+        return Checkpoint(self.file, self.sha256, {"program": tensor})
 
     @property
     def source(self) -> NetworkSource:
@@ -61,28 +66,28 @@ def imported(options: ImportOptions) -> ImportedModel:
 def read(file: Path) -> ProgramFile:
     """Read a program. Raises ModelImportError for what is none, is damaged, or could run code."""
     if not file.is_file():
-        raise ModelImportError(f"no file {file}: without --network, --weights takes a TorchScript or ONNX program")
+        raise ModelImportError(
+            f"no file {file}: without --network, --weights takes a {', '.join(TITLES.values())} program"
+        )
     content = file.read_bytes()
-    if content[:2] == b"PK":
-        _check_torchscript(file)
-        return ProgramFile(file, content, "torchscript")
-    _check_onnx(file, content)
-    return ProgramFile(file, content, "onnx")
+    kind = _kind(file, content)
+    served = exported_program.read(file) if kind == "torch_export" else content
+    return ProgramFile(file, sha256(content).hexdigest(), served, kind)
 
 
-def _check_torchscript(file: Path) -> None:
+def _kind(file: Path, content: bytes) -> str:
+    if content[:2] != b"PK":
+        _check_onnx(file, content)
+        return "onnx"
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as exc:
         raise ModelImportError(f"{file} is truncated: {exc}") from exc
     if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
-        return
-    if any(name.endswith((".pt2", "archive_format", "serialized_exported_program.json")) for name in names):
-        raise ModelImportError(
-            f"{file} is refused: torch.export.load evaluates text of the file as Python. Where it comes from, save it "
-            f"with torch.onnx.export or torch.jit.trace"
-        )
+        return "torchscript"
+    if exported_program.is_exported(names):
+        return "torch_export"
     raise ModelImportError(f"{file} holds no program; for weights alone, --network names the network")
 
 
@@ -95,9 +100,11 @@ def _check_onnx(file: Path, content: bytes) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as exc:  # protobuf's DecodeError, whichever implementation
-        raise ModelImportError(f"{file} is truncated, or neither TorchScript nor ONNX; weights need --network") from exc
+        raise ModelImportError(
+            f"{file} is truncated, or no TorchScript, torch.export or ONNX; weights need --network"
+        ) from exc
     if not model.graph.node:
-        raise ModelImportError(f"{file} is truncated, or neither TorchScript nor ONNX; weights need --network")
+        raise ModelImportError(f"{file} is truncated, or no TorchScript, torch.export or ONNX; weights need --network")
     if any(uses_external_data(tensor) for tensor in _get_all_tensors(model)):
         raise ModelImportError(
             f"{file} keeps tensors in other files, which are not read: merge them with "
@@ -129,6 +136,8 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     alone = single[found[0]].float()
     if not alone.isfinite().all():
         raise ModelImportError(f"{program.file}: the program's output is not finite")
+    if not _same(alone, _outputs(program, network, images[:1])[found[0]].float()):
+        raise ModelImportError(f"{program.file} returns other values for the same image: save it after network.eval()")
     if not _takes_two(network, images, found[0], alone):
         arguments["batch"] = 1
     if alone.min() >= 0 and abs(float(alone.sum()) - 1) < SAME:
@@ -166,5 +175,9 @@ def _takes_two(network: Program, images: Tensor, output: int, alone: Tensor) -> 
         both = network.outputs(images)[output].float()
     except Exception:  # of the program's own runtime: its batch size is fixed
         return False
-    spread = float(alone.abs().max()) + 1e-6
-    return len(both) == 2 and float((both[:1] - alone).abs().max()) <= SAME * spread
+    return len(both) == 2 and _same(alone, both[:1])
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two outputs differ only by rounding."""
+    return float((one - other).abs().max()) <= SAME * (float(one.abs().max()) + 1e-6)
