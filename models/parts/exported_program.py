@@ -116,8 +116,8 @@ def calls_of(graph: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[Ca
     """Return the calls of a graph. Raises ValueError for one that it must not have, or for an unknown value."""
     calls, known = [], {*tensors, graph["input"]}
     for node in graph["nodes"]:
-        values = [argument(each["arg"]) for each in node["inputs"]]
         call = Call(found(node["target"]), [], {}, [argument(each) for each in node["outputs"]])
+        values = [argument(each["arg"]) for each in node["inputs"]]
         if node["target"] in NUMBERS:
             call.positional = values
         else:
@@ -147,7 +147,8 @@ def found(target: str) -> Callable[..., Any]:
             one: torch._ops.OpOverload = getattr(getattr(torch.ops.aten, name), overload)
             if name[0] != "_" or name in INTERNAL or torch.Tag.core in one.tags:
                 return one
-    raise ValueError(f"the operator {target} is not served")
+    hint = "; program.run_decompositions() may replace it" if target.startswith("torch.ops.higher_order.") else ""
+    raise ValueError(f"the operator {target} is not served{hint}")
 
 
 def argument(union: Mapping[str, Any]) -> Any:

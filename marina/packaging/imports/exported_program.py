@@ -21,6 +21,7 @@ from models.parts.exported_program import DTYPES, GRAPH, torch_export
 MARK, OLD = "archive_format", "serialized_exported_program.json"  # the latter as torch 2.7 wrote it
 SCHEMA = 8  # major version of torch/_export/serde/schema.py
 TRAINING = [(name, {"as_bool": True}) for name in ("train", "training")]  # of dropout and batch normalization
+MAX_SIZE = 4096  # of a batch, and of an image
 FLOAT, STRIDED = 7, 7  # of the schema's ScalarType and Layout
 AGAIN = "Where it comes from, load it with a newer torch, and save it again"
 MEMBER = re.compile(
@@ -48,14 +49,14 @@ def is_exported(names: list[str]) -> bool:
     return any(name.split("/")[-1] in (MARK, OLD) for name in names)
 
 
-def read(file: Path) -> bytes:
-    """Return the program of a file, as models/parts/exported_program.py runs it.
+def read(file: Path) -> tuple[bytes, int | None]:
+    """Return the program of a file, as models/parts/exported_program.py runs it, and the batch size if it is fixed.
 
     Raises ModelImportError for a file that is damaged, holds code, or needs what is not served.
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            content = _converted(_members(file, archive))
+            content, batch = _converted(_members(file, archive))
         torch_export(content)
     except (zipfile.BadZipFile, EOFError, OSError) as exc:
         raise ModelImportError(f"{file} is truncated, or damaged: {exc}") from exc
@@ -64,7 +65,7 @@ def read(file: Path) -> bytes:
     except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, NotImplementedError) as exc:
         reason = " ".join(str(exc).split())[:100]
         raise ModelImportError(f"{file} is no program of torch.export: {type(exc).__name__}: {reason}") from exc
-    return content
+    return content, batch
 
 
 def _members(file: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
@@ -86,8 +87,8 @@ def _members(file: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     return members
 
 
-def _converted(members: dict[str, bytes]) -> bytes:
-    """Return the program in `members`. Raises ValueError for what is refused."""
+def _converted(members: dict[str, bytes]) -> tuple[bytes, int | None]:
+    """Return the program in `members`, and its batch size if that is fixed. Raises ValueError for what is refused."""
     models = [name.removeprefix("models/").removesuffix(".json") for name in members if name.startswith("models/")]
     if len(models) != 1:
         raise ValueError(f"it holds {len(models)} programs; one is served")
@@ -109,16 +110,20 @@ def _converted(members: dict[str, bytes]) -> bytes:
         raise ValueError("it was exported for training: export it after network.eval()")
     image = _input(signature["input_specs"], graph["tensor_values"])
     tensors = _tensors(signature["input_specs"], members, models[0])
+    sizes = [each.get("as_int") for each in graph["tensor_values"][image]["sizes"]]
+    if not all(size is None or (type(size) is int and 0 < size <= MAX_SIZE) for size in sizes):
+        raise ValueError(f"it takes {' x '.join('N' if size is None else str(size) for size in sizes)}")
     kept = {
         "input": image,
         "tensors": tensors,
-        "sizes": [each.get("as_int") for each in graph["tensor_values"][image]["sizes"]],
+        "sizes": sizes,
         "nodes": [{part: node[part] for part in ("target", "inputs", "outputs")} for node in graph["nodes"]],
         "outputs": [each for each, kind in zip(graph["outputs"], kinds, strict=True) if kind == "user_output"],
     }
     contents = {each["path"]: members[each["path"]] for each in tensors.values()}
     contents[GRAPH] = json.dumps(kept).encode()
-    return save({name: torch.frombuffer(bytearray(each), dtype=torch.uint8) for name, each in contents.items() if each})
+    tensor = {name: torch.frombuffer(bytearray(each), dtype=torch.uint8) for name, each in contents.items() if each}
+    return save(tensor), sizes[0]
 
 
 def _input(specs: list[dict[str, Any]], metas: dict[str, Any]) -> str:

@@ -29,12 +29,16 @@ TITLES = {"torchscript": "TorchScript", "torch_export": "torch.export", "onnx": 
 
 @dataclass(frozen=True)
 class ProgramFile:
-    """A program's file and its hash, the content that is served, and its kind: a key of TITLES."""
+    """A program's file and its hash, the content that is served, and its kind: a key of TITLES.
+
+    `batch` is the batch size that the program is fixed at, if the file records it.
+    """
 
     file: Path
     sha256: str
     content: bytes
     kind: str
+    batch: int | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -71,8 +75,8 @@ def read(file: Path) -> ProgramFile:
         )
     content = file.read_bytes()
     kind = _kind(file, content)
-    served = exported_program.read(file) if kind == "torch_export" else content
-    return ProgramFile(file, sha256(content).hexdigest(), served, kind)
+    served, batch = exported_program.read(file) if kind == "torch_export" else (content, None)
+    return ProgramFile(file, sha256(content).hexdigest(), served, kind, batch)
 
 
 def _kind(file: Path, content: bytes) -> str:
@@ -82,8 +86,8 @@ def _kind(file: Path, content: bytes) -> str:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as exc:
-        raise ModelImportError(f"{file} is truncated: {exc}") from exc
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as exc:  # the last two are of damaged names
+        raise ModelImportError(f"{file} is truncated, or damaged: {exc}") from exc
     if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
         return "torchscript"
     if exported_program.is_exported(names):
@@ -127,7 +131,7 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     network = Program(**arguments).eval()
     network.load_state_dict(dict(program.checkpoint.tensors))
     images = _images(codec)
-    single = _outputs(program, network, images[:1])
+    single = _single(program, network, images[:1])
     found = [n for n, one in enumerate(single) if isinstance(one, Tensor) and one.dim() == 2 and len(one) == 1]
     if not found:
         shapes = ", ".join(shape(one) if isinstance(one, Tensor) else type(one).__name__ for one in single)
@@ -136,10 +140,10 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     alone = single[found[0]].float()
     if not alone.isfinite().all():
         raise ModelImportError(f"{program.file}: the program's output is not finite")
-    if not _same(alone, _outputs(program, network, images[:1])[found[0]].float()):
+    if not _same(alone, _single(program, network, images[:1])[found[0]].float()):
         raise ModelImportError(f"{program.file} returns other values for the same image: save it after network.eval()")
-    if not _takes_two(network, images, found[0], alone):
-        arguments["batch"] = 1
+    if program.batch or not _takes_two(network, images, found[0], alone):
+        arguments["batch"] = program.batch or 1
     if alone.min() >= 0 and abs(float(alone.sum()) - 1) < SAME:
         arguments["probabilities"] = True
     classes = alone.shape[1]
@@ -148,7 +152,8 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     served = Program(**arguments).eval()
     served.load_state_dict(network.state_dict())
     notes = [f"output {found[0]} of {len(single)}"] if len(single) > 1 else []
-    notes += ["images one by one"] if "batch" in arguments else []
+    if "batch" in arguments:
+        notes.append("images one by one" if arguments["batch"] == 1 else f"batches of {arguments['batch']}")
     notes += ["ends in a softmax"] if "probabilities" in arguments else []
     head = ", ".join([TITLES[program.kind], *notes])
     return ImportedClassifier(served, arguments, labels or [str(n) for n in range(classes)], "", head)
@@ -159,6 +164,13 @@ def _images(codec: ImageCodec) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (2, codec.channels, codec.size, codec.size), dtype=torch.uint8, generator=generator)
     return codec.normalize(pixels)
+
+
+def _single(program: ProgramFile, network: Program, image: Tensor) -> list[Any]:
+    """Return the outputs for one image, with which a batch of a fixed size is filled."""
+    size = program.batch or 1
+    outputs = _outputs(program, network, image.expand(size, *image.shape[1:]))
+    return [one[:1] if isinstance(one, Tensor) and one.dim() and len(one) == size else one for one in outputs]
 
 
 def _outputs(program: ProgramFile, network: Program, images: Tensor) -> list[Any]:

@@ -73,6 +73,14 @@ def test_outputs_are_those_of_torch(file):
         assert torch.allclose(fitted.network(images), own(images.clone())["logits"], atol=1e-6)
 
 
+def test_batches_of_a_fixed_size_are_filled(tmp_path):
+    fitted = fit(exported(tmp_path / "net.pt2", Net().eval(), IMAGES, dynamic=False))
+    assert fitted.head == "torch.export, output 0 of 3, batches of 2"
+    for size in (1, 3):
+        images = torch.randn(size, 3, 16, 16)
+        assert torch.allclose(fitted.network(images), Net().eval()(images.clone())["logits"], atol=1e-5)
+
+
 def test_operators_of_decomposed_programs_are_served():
     overloads = torch._C._dispatch_get_all_op_names()
     for name in exported_program.INTERNAL:
@@ -185,6 +193,10 @@ def dropped(key):
     return lambda file: edit_graph(file, lambda graph: graph.pop(key))
 
 
+def batch_of(size):
+    return lambda file: edit_graph(file, lambda g: g["tensor_values"]["x"]["sizes"].__setitem__(0, {"as_int": size}))
+
+
 FILES = {
     "native code": (
         native,
@@ -199,10 +211,11 @@ FILES = {
     "two inputs": (two_inputs, "it has 2 inputs"),
     "half": (half, "it takes torch.float16; export it with float32 inputs"),
     "training": (training, r"exported for training: export it after network.eval\(\)"),
-    "batch of two": (
-        lambda file: exported(file, Net().eval(), IMAGES, dynamic=False),
-        "takes 2 x 3 x 16 x 16, not 1 x",
+    "size": (
+        lambda file: exported(file, Net().eval(), torch.zeros(2, 3, 16, 20)),
+        "takes N x 3 x 16 x 20, not 1 x 3 x 16 x 16",
     ),
+    "batch": (batch_of("x"), "is refused: it takes x x 3 x 16 x 16"),
     "no weights": (emptied, "without content"),
     "odd weights": (odd, "no program of torch.export"),
     "missing weights": (missing, "no program of torch.export: KeyError"),
@@ -217,6 +230,10 @@ FILES = {
         "compressed",
     ),
     "overlapping": (overlapping, "overlap"),
+    "damaged name": (
+        lambda file: file.write_bytes(file.read_bytes().replace(b"byteorder", b"byte\xca\xca\xca\xca\xca")),
+        "damaged",
+    ),
     "twice": (twice, "another file has this name"),
     "path": (lambda file: rewrite(file, {**members(file), "../../evil": b""}.items()), "leaves the folder"),
     "link": (link, "it is a link"),
