@@ -6,9 +6,6 @@ docs/decisions/0079 gives the reasons.
 """
 
 import json
-import math
-import operator
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,27 +14,9 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from models.parts.aten_operators import NUMBERS, found
+
 GRAPH = "graph.json"
-ATEN = re.compile(r"torch\.ops\.aten\.(_?[a-z]\w*)\.([A-Za-z]\w*)")
-# Operators that open files, and those that return or uncover memory that nothing has been written to.
-REFUSED = re.compile(r"from_file|(new_)?empty\w*|set_\w*|resize\w*")
-# Operators that are no public ones of torch, and that exported programs need nevertheless. Others have no checks.
-INTERNAL = {
-    "_assert_scalar",
-    "_assert_tensor_metadata",
-    "_native_batch_norm_legit_functional",
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_unsafe_view",
-    "_upsample_bicubic2d_aa",
-    "_upsample_bilinear2d_aa",
-}
-# Operators of sizes, which are Python numbers.
-NUMBERS: dict[str, Callable[..., Any]] = {
-    **{f"_operator.{name}": getattr(operator, name) for name in ("add", "sub", "mul", "floordiv", "truediv", "mod")},
-    **{f"_operator.{name}": getattr(operator, name) for name in ("neg", "eq", "ne", "lt", "le", "gt", "ge")},
-    **{f"torch.{name}": getattr(torch, name) for name in ("sym_int", "sym_float", "sym_max", "sym_min", "sym_not")},
-    "math.trunc": math.trunc,
-}
 # Kinds of arguments in the schema, and the numbers of its ScalarType, MemoryFormat and Layout.
 LITERALS = ("as_none", "as_int", "as_bool", "as_string", "as_ints", "as_bools", "as_strings")
 SYMBOLS = ("as_sym_int", "as_sym_float", "as_sym_bool")
@@ -134,21 +113,6 @@ def calls_of(graph: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[Ca
         call.finished = (call.used | set(names(call.outputs))) - needed
         needed |= call.used
     return calls
-
-
-def found(target: str) -> Callable[..., Any]:
-    """Return the operator of a name. Raises ValueError if it is none of ATen or of numbers, or is refused."""
-    if target in NUMBERS:
-        return NUMBERS[target]
-    if (match := ATEN.fullmatch(target)) and not REFUSED.fullmatch(match[1]):
-        name, overload = match.groups()
-        # TorchScript adds operators to this namespace, such as aten::save, that the dispatcher does not have.
-        if torch._C._dispatch_has_kernel(f"aten::{name}.{overload}".removesuffix(".default")):
-            one: torch._ops.OpOverload = getattr(getattr(torch.ops.aten, name), overload)
-            if name[0] != "_" or name in INTERNAL or torch.Tag.core in one.tags:
-                return one
-    hint = "; program.run_decompositions() may replace it" if target.startswith("torch.ops.higher_order.") else ""
-    raise ValueError(f"the operator {target} is not served{hint}")
 
 
 def argument(union: Mapping[str, Any]) -> Any:

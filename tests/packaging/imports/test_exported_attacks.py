@@ -159,6 +159,7 @@ OTHERS = {
     "method": (call("torch.ops.aten.name.upper"), "torch.ops.aten.name.upper is not served"),
     "dunder": (call("torch.ops.aten.__class__.__init__"), "aten.__class__.__init__ is not served"),
     "internal": (call("torch.ops.aten._nested_view_from_buffer.default", self=X), "_nested_view.* is not served"),
+    "sparse": (call("torch.ops.aten.sparse_coo_tensor.indices", indices=X), "sparse_coo_tensor.* is not served"),
     "unwritten memory": (call("torch.ops.aten.empty.memory_format", size={"as_ints": [9]}), "empty.* is not served"),
     "branch": (
         call("torch.ops.higher_order.cond", true_graph=GRAPH),
