@@ -34,7 +34,7 @@ def import_(
     weights: Annotated[
         Path,
         typer.Option(
-            help=".safetensors; .pth, .pt, .bin, .ckpt with tensors alone; TorchScript, ONNX, .mar; Hugging Face folder"
+            help=".safetensors; .pth, .pt, .bin, .ckpt with tensors; TorchScript, .pt2, ONNX, .mar; Hugging Face folder"
         ),
     ],
     network: Annotated[

@@ -1,4 +1,4 @@
-"""Networks without Python code: a TorchScript or ONNX program from elsewhere, as the network of a CARD.
+"""Networks without Python code: a TorchScript, torch.export or ONNX program from elsewhere, as the network of a CARD.
 
 The program's bytes are the only tensor in model.safetensors, so that artifacts, archives and signatures hold it as they
 hold weights. It runs on the processor, in its own runtime and precision.
@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from models.parts.exported_program import torch_export
 
 Run = Callable[[Tensor], Sequence[Any]]
 SMALLEST = 1e-30  # a probability of zero has no logarithm
@@ -41,7 +43,7 @@ def onnx(content: bytes) -> Run:
     return lambda batch: [torch.as_tensor(output) for output in session.run(None, {name: batch.numpy()})]
 
 
-OPENERS: dict[str, Callable[[bytes], Run]] = {"torchscript": torchscript, "onnx": onnx}
+OPENERS: dict[str, Callable[[bytes], Run]] = {"torchscript": torchscript, "torch_export": torch_export, "onnx": onnx}
 
 
 class Program(nn.Module):
@@ -55,7 +57,7 @@ class Program(nn.Module):
 
     def __init__(
         self,
-        kind: Literal["torchscript", "onnx"],
+        kind: Literal["torchscript", "torch_export", "onnx"],
         length: int,
         output: int = 0,
         batch: int | None = None,

@@ -12,7 +12,7 @@ from tests.packaging.imports.test_programs import Net, written
 from tests.support.checkout import copied, python
 
 FLAGS = ["--size", "16", "--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2", "--labels", "labels.txt"]
-PROGRAMS = {"scripted": "net.pt", "graph": "one.onnx"}
+PROGRAMS = {"scripted": "net.pt", "graph": "one.onnx", "exported": "net.pt2"}
 # All in one process: an import of torch takes seconds.
 RUN = """
 import json, sys
@@ -40,6 +40,7 @@ print(json.dumps(found))
 def test_archives_of_programs_respond_as_their_network(tmp_path):
     checkout = copied(tmp_path)
     written(checkout / "net.pt", Net())
+    written(checkout / "net.pt2", Net())
     written(checkout / "one.onnx", Net(), batch=1, dynamic=False)
     (checkout / "labels.txt").write_text("a\nb\nc\nd\ne\n")
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -51,7 +52,7 @@ def test_archives_of_programs_respond_as_their_network(tmp_path):
     done = python(checkout, "-c", RUN, json.dumps(commands))
     assert done.returncode == 0, done.stderr
     assert "ONNX, images one by one" in done.stdout
-    assert done.stdout.count("is not exported: it is a program already") == 2
+    assert done.stdout.count("is not exported: it is a program already") == 3
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     transform = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,) * 3, (0.2,) * 3)])
     with torch.inference_mode():

@@ -1,4 +1,7 @@
-"""Programs from elsewhere (TorchScript, ONNX): identified by content, checked, and tried. None of their Python runs."""
+"""Programs from elsewhere (TorchScript, torch.export, ONNX): identified by content, checked, and tried.
+
+None of their Python runs.
+"""
 
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from handlers.codecs.image import ImageCodec
 from marina.errors import ModelImportError
+from marina.packaging.imports import exported_program
 from marina.packaging.imports.checkpoint import Checkpoint
 from marina.packaging.imports.classifier import TASK, ImportedClassifier, model_of, read_labels
 from marina.packaging.imports.imported_model import ImportedModel, ImportOptions
@@ -20,22 +24,27 @@ from models.parts.program import Program
 
 NOT_EXPORTED = "it is a program already, and is served as it was imported"
 SAME = 1e-3  # of the outputs' range: rows of a batch against rows alone
-TITLES = {"torchscript": "TorchScript", "onnx": "ONNX"}
+TITLES = {"torchscript": "TorchScript", "torch_export": "torch.export", "onnx": "ONNX"}
 
 
 @dataclass(frozen=True)
 class ProgramFile:
-    """A program's file, its content and its kind: a key of TITLES."""
+    """A program's file and its hash, the content that is served, and its kind: a key of TITLES.
+
+    `batch` is the batch size that the program is fixed at, if the file records it.
+    """
 
     file: Path
+    sha256: str
     content: bytes
     kind: str
+    batch: int | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The program as the one tensor of a checkpoint."""
         tensor = torch.frombuffer(bytearray(self.content), dtype=torch.uint8)
-        return Checkpoint(self.file, sha256(self.content).hexdigest(), {"program": tensor})
+        return Checkpoint(self.file, self.sha256, {"program": tensor})
 
     @property
     def source(self) -> NetworkSource:
@@ -61,28 +70,28 @@ def imported(options: ImportOptions) -> ImportedModel:
 def read(file: Path) -> ProgramFile:
     """Read a program. Raises ModelImportError for what is none, is damaged, or could run code."""
     if not file.is_file():
-        raise ModelImportError(f"no file {file}: without --network, --weights takes a TorchScript or ONNX program")
+        raise ModelImportError(
+            f"no file {file}: without --network, --weights takes a {', '.join(TITLES.values())} program"
+        )
     content = file.read_bytes()
-    if content[:2] == b"PK":
-        _check_torchscript(file)
-        return ProgramFile(file, content, "torchscript")
-    _check_onnx(file, content)
-    return ProgramFile(file, content, "onnx")
+    kind = _kind(file, content)
+    served, batch = exported_program.read(file) if kind == "torch_export" else (content, None)
+    return ProgramFile(file, sha256(content).hexdigest(), served, kind, batch)
 
 
-def _check_torchscript(file: Path) -> None:
+def _kind(file: Path, content: bytes) -> str:
+    if content[:2] != b"PK":
+        _check_onnx(file, content)
+        return "onnx"
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as exc:
-        raise ModelImportError(f"{file} is truncated: {exc}") from exc
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as exc:  # the last two are of damaged names
+        raise ModelImportError(f"{file} is truncated, or damaged: {exc}") from exc
     if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
-        return
-    if any(name.endswith((".pt2", "archive_format", "serialized_exported_program.json")) for name in names):
-        raise ModelImportError(
-            f"{file} is refused: torch.export.load evaluates text of the file as Python. Where it comes from, save it "
-            f"with torch.onnx.export or torch.jit.trace"
-        )
+        return "torchscript"
+    if exported_program.is_exported(names):
+        return "torch_export"
     raise ModelImportError(f"{file} holds no program; for weights alone, --network names the network")
 
 
@@ -95,9 +104,11 @@ def _check_onnx(file: Path, content: bytes) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as exc:  # protobuf's DecodeError, whichever implementation
-        raise ModelImportError(f"{file} is truncated, or neither TorchScript nor ONNX; weights need --network") from exc
+        raise ModelImportError(
+            f"{file} is truncated, or no TorchScript, torch.export or ONNX; weights need --network"
+        ) from exc
     if not model.graph.node:
-        raise ModelImportError(f"{file} is truncated, or neither TorchScript nor ONNX; weights need --network")
+        raise ModelImportError(f"{file} is truncated, or no TorchScript, torch.export or ONNX; weights need --network")
     if any(uses_external_data(tensor) for tensor in _get_all_tensors(model)):
         raise ModelImportError(
             f"{file} keeps tensors in other files, which are not read: merge them with "
@@ -120,7 +131,7 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     network = Program(**arguments).eval()
     network.load_state_dict(dict(program.checkpoint.tensors))
     images = _images(codec)
-    single = _outputs(program, network, images[:1])
+    single = _single(program, network, images[:1])
     found = [n for n, one in enumerate(single) if isinstance(one, Tensor) and one.dim() == 2 and len(one) == 1]
     if not found:
         shapes = ", ".join(shape(one) if isinstance(one, Tensor) else type(one).__name__ for one in single)
@@ -129,8 +140,10 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     alone = single[found[0]].float()
     if not alone.isfinite().all():
         raise ModelImportError(f"{program.file}: the program's output is not finite")
-    if not _takes_two(network, images, found[0], alone):
-        arguments["batch"] = 1
+    if not _same(alone, _single(program, network, images[:1])[found[0]].float()):
+        raise ModelImportError(f"{program.file} returns other values for the same image: save it after network.eval()")
+    if program.batch or not _takes_two(network, images, found[0], alone):
+        arguments["batch"] = program.batch or 1
     if alone.min() >= 0 and abs(float(alone.sum()) - 1) < SAME:
         arguments["probabilities"] = True
     classes = alone.shape[1]
@@ -139,7 +152,8 @@ def fit(program: ProgramFile, codec: ImageCodec, labels: list[str] | None, label
     served = Program(**arguments).eval()
     served.load_state_dict(network.state_dict())
     notes = [f"output {found[0]} of {len(single)}"] if len(single) > 1 else []
-    notes += ["images one by one"] if "batch" in arguments else []
+    if "batch" in arguments:
+        notes.append("images one by one" if arguments["batch"] == 1 else f"batches of {arguments['batch']}")
     notes += ["ends in a softmax"] if "probabilities" in arguments else []
     head = ", ".join([TITLES[program.kind], *notes])
     return ImportedClassifier(served, arguments, labels or [str(n) for n in range(classes)], "", head)
@@ -150,6 +164,13 @@ def _images(codec: ImageCodec) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (2, codec.channels, codec.size, codec.size), dtype=torch.uint8, generator=generator)
     return codec.normalize(pixels)
+
+
+def _single(program: ProgramFile, network: Program, image: Tensor) -> list[Any]:
+    """Return the outputs for one image, with which a batch of a fixed size is filled."""
+    size = program.batch or 1
+    outputs = _outputs(program, network, image.expand(size, *image.shape[1:]))
+    return [one[:1] if isinstance(one, Tensor) and one.dim() and len(one) == size else one for one in outputs]
 
 
 def _outputs(program: ProgramFile, network: Program, images: Tensor) -> list[Any]:
@@ -166,5 +187,9 @@ def _takes_two(network: Program, images: Tensor, output: int, alone: Tensor) -> 
         both = network.outputs(images)[output].float()
     except Exception:  # of the program's own runtime: its batch size is fixed
         return False
-    spread = float(alone.abs().max()) + 1e-6
-    return len(both) == 2 and float((both[:1] - alone).abs().max()) <= SAME * spread
+    return len(both) == 2 and _same(alone, both[:1])
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two outputs differ only by rounding."""
+    return float((one - other).abs().max()) <= SAME * (float(one.abs().max()) + 1e-6)

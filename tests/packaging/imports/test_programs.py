@@ -1,4 +1,4 @@
-"""Programs of TorchScript and ONNX, served as their own library runs them, and one clear line for other files."""
+"""Programs of TorchScript, torch.export and ONNX: served as their own library runs them; one line for other files."""
 
 import io
 import zipfile
@@ -16,6 +16,7 @@ from marina.hosting.host import HostedRequest
 from marina.packaging.imports import model_file, program
 from marina.packaging.imports.imported_model import ImportOptions
 from models.parts.program import Program
+from tests.support.exported_files import exported
 from tests.support.samples import picture
 
 CODEC = ImageCodec(size=16, channels=3, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
@@ -40,6 +41,8 @@ def written(file, network, batch=2, dynamic=True):
     if file.suffix == ".onnx":
         axes = {"input": {0: "n"}} if dynamic else None
         torch.onnx.export(network, (images,), str(file), input_names=["input"], dynamic_axes=axes, dynamo=False)
+    elif file.suffix == ".pt2":
+        exported(file, network, images, dynamic)
     else:
         torch.jit.trace(network, images).save(str(file))
     return file
@@ -49,7 +52,7 @@ def fit(file, labels=None, codec=CODEC):
     return program.fit(program.read(file), codec, labels, "labels.txt")
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt", ".bin"])
+@pytest.mark.parametrize("suffix", [".onnx", ".pt", ".bin", ".pt2"])
 def test_a_program_answers_as_its_network_in_every_batch_after_it_was_saved(tmp_path, suffix):
     fitted = fit(written(tmp_path / f"net{suffix}", Net()))
     save_file(fitted.network.state_dict(), tmp_path / "model.safetensors")
@@ -58,13 +61,14 @@ def test_a_program_answers_as_its_network_in_every_batch_after_it_was_saved(tmp_
     for size in (1, 3):
         images = torch.randn(size, 3, 16, 16)
         assert torch.allclose(again(images), Net()(images), atol=1e-5)
-    assert fitted.arguments["kind"] == ("onnx" if suffix == ".onnx" else "torchscript")
+    assert fitted.arguments["kind"] == {".onnx": "onnx", ".pt2": "torch_export"}.get(suffix, "torchscript")
     assert "batch" not in fitted.arguments
 
 
-def test_a_batch_size_that_is_fixed_is_kept_and_the_answers_stay(tmp_path):
-    fitted = fit(written(tmp_path / "one.onnx", Net(), batch=1, dynamic=False))
-    assert (fitted.arguments["batch"], fitted.head) == (1, "ONNX, images one by one")
+@pytest.mark.parametrize(("suffix", "title"), [("onnx", "ONNX"), ("pt2", "torch.export")])
+def test_a_batch_size_that_is_fixed_is_kept_and_the_answers_stay(tmp_path, suffix, title):
+    fitted = fit(written(tmp_path / f"one.{suffix}", Net(), batch=1, dynamic=False))
+    assert (fitted.arguments["batch"], fitted.head) == (1, f"{title}, images one by one")
     images = torch.randn(3, 3, 16, 16)
     assert torch.allclose(fitted.network(images), Net()(images), atol=1e-5)
 
@@ -97,10 +101,6 @@ def half(file):
     file.write_bytes(model.SerializeToString())
 
 
-def exported(file):
-    torch.export.save(torch.export.export(Net().eval(), (torch.zeros(2, 3, 16, 16),)), file)
-
-
 def cut(file):
     file.write_bytes(written(file, Net()).read_bytes()[:1500])
 
@@ -114,10 +114,15 @@ def cut(file):
         ("a.onnx", cut, "truncated"),
         ("a.pt", cut, "truncated"),
         ("a.pt", lambda file: torch.save(Net().state_dict(), file), "no program; for weights alone, --network"),
-        ("a.pt2", exported, "refused: torch.export.load evaluates text"),
-        ("a.bin", lambda file: file.write_bytes(b""), "neither TorchScript nor ONNX"),
+        ("a.pt2", cut, "truncated"),
+        ("a.bin", lambda file: file.write_bytes(b""), "no TorchScript, torch.export or ONNX"),
         ("a.pt", lambda file: written(file, Net(lambda y: y[0])), "returns 5 for an image"),
         ("a.pt", lambda file: written(file, Net(lambda y: y / 0)), "not finite"),
+        (
+            "a.pt2",
+            lambda file: written(file, Net(lambda y: y * torch.rand(1))),
+            "returns other values for the same image",
+        ),
         ("a.pt", lambda file: None, "no file"),
     ],
 )
@@ -158,7 +163,7 @@ def test_an_explanation_finds_the_pixels_that_decide():
     assert delta == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "batch"), [("net.pt", None), ("one.onnx", 1)])
+@pytest.mark.parametrize(("name", "batch"), [("net.pt", None), ("one.onnx", 1), ("net.pt2", None), ("one.pt2", 1)])
 def test_responses_are_the_networks_and_explanations_say_their_method(tmp_path, opened, name, batch):
     file = written(tmp_path / name, Net(), **({"batch": 1, "dynamic": False} if batch else {}))
     images = {"size": 16, "channels": 3, "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
