@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes
 
-from handlers.codecs.image import png
 from handlers.codecs.invoice_lines import Box, InvoiceCodec
 from handlers.codecs.text_line import Reading
 from handlers.codecs.text_page import Page, remove_padding
@@ -74,9 +72,3 @@ def recognize_lines(
 def extract_fields(read: Sequence[RecognizedLine]) -> invoice_fields.Found:
     """Return the fields in the lines of one page."""
     return invoice_fields.fields([line.reading.text for line in read], [line.box for line in read])
-
-
-def draw_lines(page: Page, boxes: Sequence[Box]) -> bytes:
-    """Return a PNG of the page with the boxes in red, at the network's input size."""
-    corners = torch.tensor(boxes).reshape(-1, 4)
-    return png(draw_bounding_boxes(page.pixels.expand(3, -1, -1), corners, colors="red", width=2))

@@ -89,7 +89,7 @@ def test_pages_keep_their_size_up_to_the_limit():
 def test_boxes_are_in_pixels_of_the_image_as_sent(worker, monkeypatch):
     handler = worker("ctpn").handler
     monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:2]).unsqueeze(0))
-    monkeypatch.setattr(handler, "codec", TextPageCodec(256))
+    monkeypatch.setattr(handler, "page_codec", TextPageCodec(256))
     (response,) = worker("ctpn").send(SampleRequest({"body": picture(size=(512, 512))}))
     found = [line["box"] for line in response.json["lines"]]
     assert found == [pytest.approx([2 * corner for corner in box], abs=0.2) for box in BOXES[:2]]
@@ -145,8 +145,8 @@ def test_a_line_is_explained_by_its_own_cells(detector, target, place):
     cells = torch.zeros(output.shape[:3]).flatten()
     cells[line.places] = 1 / len(line.places)
     share = cells.reshape(output.shape[:3]).sum(dim=2).repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
-    dark = 1 - made.value.pixels[0] / 255
-    same_picture(response["heatmap"], heatmap(made.value.pixels, dark * share / CELL**2))
+    dark = 1 - made.value[0].pixels[0] / 255
+    same_picture(response["heatmap"], heatmap(made.value[0].pixels, dark * share / CELL**2))
     bare_picture = detector.explain(detector.decode(make_request({"image": dark_second_line()}, PNG)), target)
     assert bare_picture.content_type == "image/png"
     same_picture(bare_picture.body, response["heatmap"])
@@ -160,7 +160,7 @@ def test_without_a_line_the_best_proposal_is_explained(tmp_path):
     best = best_proposal(output)
     assert best.score < 0.5
     assert detector.explain(made, None)["target"] == {
-        "box": made.value.to_image(best.box),
+        "box": made.value[0].to_image(best.box),
         "score": pytest.approx(best.score, abs=1e-6),
     }
 
@@ -175,7 +175,7 @@ def test_the_first_line_that_was_not_found_is_refused_with_their_number(detector
 def test_a_page_without_lines_is_shown_as_it_is(detector):
     made = detector.decode(make_request({"image": dark_second_line()}, PNG))
     shown = detector.encode(torch.full((16, 16, 10, 4), -9.0), made)
-    assert pixels_of(shown.body)[..., 0].tolist() == made.value.pixels[0].tolist()
+    assert pixels_of(shown.body)[..., 0].tolist() == made.value[0].pixels[0].tolist()
 
 
 def test_boxes_are_drawn_two_pixels_wide(detector):
