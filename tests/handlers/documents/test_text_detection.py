@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 import models
 from handlers.codecs.text_page import CELL, TextPageCodec, pad_pages
-from handlers.documents.text_proposals import HEIGHTS, best_proposal, chains, connect_lines, decode_proposals
+from handlers.documents.text_proposals import HEIGHTS, best_proposal, connect_lines, decode_proposals
 from handlers.errors import BadRequest
 from handlers.text_detection import TextDetection
 from handlers.vision.drawing import heatmap
@@ -48,18 +48,6 @@ def test_every_anchor_is_16_wide_and_positive_anchors_decode_to_the_line():
     boxes = decode_proposals(targets)[targets[..., 0] == 1]
     torch.testing.assert_close(boxes[:, [1, 3]], torch.tensor([[40.0, 73.0]]).expand(len(boxes), -1))
     assert (boxes[:, 2] - boxes[:, 0] == 16).all()
-
-
-def test_neighbours_join_when_each_is_the_others_nearest():
-    boxes = torch.tensor([[x, 10.0, x + 16.0, 30.0] for x in (0.0, 16.0, 64.0, 128.0)])  # 48 apart, then 64
-    assert chains(boxes) == [[0, 1, 2], [3]]
-    taller = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 10.0, 32.0, 40.0]])  # two thirds as high
-    assert chains(taller) == [[0], [1]]
-    higher = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 18.0, 32.0, 38.0]])  # 12 of 20 pixels in common
-    assert chains(higher) == [[0], [1]]
-    fork = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 10.0, 32.0, 30.0], [16.0, 13.0, 32.0, 33.0]])
-    assert chains(fork) == [[0, 1], [2]]
-    assert chains(torch.zeros(0, 4)) == []
 
 
 def test_a_larger_neighbour_changes_nothing():
