@@ -13,7 +13,6 @@ from handlers.codecs.text_page import Page, remove_padding
 from handlers.documents import invoice_fields
 from handlers.documents.text_proposals import TextLine, best_proposal, connect_lines
 
-SCORE = 0.25  # of proposals, at least: focal loss gives low scores, and a form holds little but text
 REACH = 20  # pixels: the proposals of a line touch, and cells of a table may be close together
 
 
@@ -37,7 +36,7 @@ def detect_lines(proposals: Tensor, closest: bool = False) -> list[list[TextLine
 
     With `closest`, a page without lines has its best proposal instead.
     """
-    found = [connect_lines(output, REACH, SCORE) if output.isfinite().all() else [] for output in proposals]
+    found = [connect_lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
     return [
         lines or ([best_proposal(output)] if closest else []) for lines, output in zip(found, proposals, strict=True)
     ]

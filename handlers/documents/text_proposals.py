@@ -9,7 +9,7 @@ from torchvision.ops import nms
 from handlers.codecs.text_page import CELL
 
 HEIGHTS = (11, 16, 23, 33, 48, 68, 97, 139, 198, 283)  # of anchors, in pixels
-SCORE = 0.5  # proposals below it are dropped
+SCORE = 0.25  # proposals below it are dropped; scores are low, since they are trained by focal loss
 OVERLAP = 0.3  # IoU from which non-maximum suppression drops the worse of two proposals
 REACH = 50  # pixels: largest distance of neighbours in a line
 MIN_HEIGHT_SHARE = (
@@ -43,14 +43,14 @@ def decode_proposals(output: Tensor) -> Tensor:
     return torch.stack([x1, middle - half, x2, middle + half], dim=3)
 
 
-def connect_lines(output: Tensor, reach: float = REACH, least: float = SCORE) -> list[TextLine]:
-    """Connect the proposals of an output, (rows, columns, 10, 4), with a score of at least `least` to lines.
+def connect_lines(output: Tensor, reach: float = REACH) -> list[TextLine]:
+    """Connect the proposals of an output, (rows, columns, 10, 4), with a score of at least SCORE to lines.
 
     Lines are in order from top to bottom.
     """
     scores = output[..., 0].sigmoid().flatten()
     boxes, ends = decode_proposals(output).flatten(0, 2), output[..., 3].flatten()
-    places = (scores >= least).nonzero().squeeze(1)
+    places = (scores >= SCORE).nonzero().squeeze(1)
     places = places[nms(boxes[places], scores[places], OVERLAP)]
     found = []
     for chain in chains(boxes[places], scores[places], reach):

@@ -73,12 +73,11 @@ def test_of_proposals_in_one_place_the_best_stays():
     assert len(connect_lines(output(*small))) == 2
 
 
-def test_proposals_count_from_a_score_of_a_half_or_what_is_asked():
-    half = output(*row_of(1, (2, 3), logit=0.0))
-    assert [line.score for line in connect_lines(half)] == [0.5]
-    assert connect_lines(output(*row_of(1, (2, 3), logit=-0.01))) == []
-    assert connect_lines(half, least=0.51) == []
-    assert len(connect_lines(output(*row_of(1, (2, 3), logit=-0.01)), least=0.49)) == 1
+def test_proposals_count_from_a_score_of_a_quarter_on():
+    quarter = -math.log(3)  # the logit of 0.25
+    (line,) = connect_lines(output(*row_of(1, (2, 3), logit=quarter + 1e-4)))
+    assert line.score == pytest.approx(0.25, abs=1e-4)
+    assert connect_lines(output(*row_of(1, (2, 3), logit=quarter - 0.01))) == []
 
 
 def test_boxes_of_a_line_are_at_most_50_pixels_apart_or_what_is_asked():
