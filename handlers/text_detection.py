@@ -9,7 +9,7 @@ from torch import Tensor
 from handlers import codecs
 from handlers.base import ResponseLike
 from handlers.codecs.text_page import Page, TextPageCodec
-from handlers.documents.line_detection import Detection, detect
+from handlers.documents.line_detection import Detection, detect, enlarge
 from handlers.documents.page_handler import Box, PageHandler, document_schema, page_number
 from handlers.documents.text_proposals import TextLine, best_proposal
 from handlers.errors import BadRequest
@@ -57,10 +57,10 @@ class TextDetection(PageHandler):
 
         def score(pages: Tensor) -> Tensor:
             """Mean logit of the line's proposals: (N, 1, H, W) -> (N,)."""
-            return self.network(pages)[..., 0].flatten(1)[:, line.places.to(self.device)].mean(dim=1)
+            output = self.network(enlarge(pages) if found.enlarged else pages)
+            return output[..., 0].flatten(1)[:, line.places.to(self.device)].mean(dim=1)
 
-        pixels = (found.pixels[0] * 255).round().to(torch.uint8).cpu()
-        response = self.explain_score(pixels, found.pixels, 1.0, score, decoded.as_png)
+        response = self.explain_score(page.pixels, batch, 1.0, score, decoded.as_png, 1 if found.enlarged else None)
         named = {**page_number(page), **self._named(line, page)}
         return response if isinstance(response, Response) else {"target": named, **response}
 

@@ -21,12 +21,12 @@ Network = Callable[[Tensor], Tensor]
 class Detection:
     """The lines of a page, from top to bottom, with boxes in its pixels; none if the output is not finite.
 
-    `output` is the network's, (rows, columns, 10, 4), of `pixels`, (1, 1, H, W): the page, or the enlarged page.
+    `output` is the network's, (rows, columns, 10, 4), of the page, or of the `enlarged` page.
     """
 
     lines: list[TextLine]
     output: Tensor
-    pixels: Tensor
+    enlarged: bool = False
 
 
 def detect(network: Network, batch: Tensor) -> list[Detection]:
@@ -38,7 +38,7 @@ def detect(network: Network, batch: Tensor) -> list[Detection]:
     found = []
     for page, output in zip(batch, network(batch).cpu(), strict=True):
         finite = bool(output.isfinite().all())
-        first = Detection(connect_lines(output) if finite else [], output, page.unsqueeze(0))
+        first = Detection(connect_lines(output) if finite else [], output)
         second = enlarged_detection(network, page) if is_small(first.lines) else first
         found.append(second if second.lines else first)
     return found
@@ -50,12 +50,15 @@ def is_small(lines: list[TextLine]) -> bool:
 
 
 def enlarged_detection(network: Network, page: Tensor) -> Detection:
-    """Detect the lines of a page, (1, H, W), after enlarging it by FACTOR; boxes are in pixels of the page itself."""
-    own = remove_padding(page).unsqueeze(0)
-    pixels = interpolate(own, scale_factor=FACTOR, mode="bicubic", align_corners=False).clamp(BLACK, 1.0)
-    (output,) = network(pixels).cpu()
+    """Detect the lines of a page, (1, H, W), after enlarging it; boxes are in pixels of the page itself."""
+    (output,) = network(enlarge(remove_padding(page).unsqueeze(0))).cpu()
     lines = connect_lines(output) if output.isfinite().all() else []
-    return Detection([smaller(line) for line in lines], output, pixels)
+    return Detection([smaller(line) for line in lines], output, enlarged=True)
+
+
+def enlarge(pages: Tensor) -> Tensor:
+    """Enlarge pages, (N, 1, H, W), by FACTOR; they must have no padding."""
+    return interpolate(pages, scale_factor=FACTOR, mode="bicubic", align_corners=False).clamp(BLACK, 1.0)
 
 
 def smaller(line: TextLine) -> TextLine:

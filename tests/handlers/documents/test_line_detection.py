@@ -39,7 +39,7 @@ def test_small_print_is_enlarged_and_boxes_are_on_the_page_itself():
     (found,) = detect(finder, page()[None])
     assert [tuple(batch.shape) for batch in finder.pages] == [(1, 1, 64, 64), (1, 1, 128, 128)]
     assert boxes_of(found) == SMALL_PRINT
-    assert torch.equal(found.pixels, finder.pages[1])
+    assert found.enlarged
     assert found.output.shape[:2] == (8, 8)
 
 
@@ -49,13 +49,13 @@ def test_other_pages_are_not(lines):
     (found,) = detect(finder, page()[None])
     assert len(finder.pages) == 1
     assert lines == boxes_of(found)
-    assert torch.equal(found.pixels, page()[None])
+    assert not found.enlarged
 
 
 def test_where_the_second_pass_finds_nothing_the_first_counts():
     (found,) = detect(Finder(SMALL_PRINT), page()[None])
     assert boxes_of(found) == SMALL_PRINT
-    assert found.output.shape[:2] == (4, 4)
+    assert (found.output.shape[:2], found.enlarged) == ((4, 4), False)
 
 
 def test_the_median_height_decides():

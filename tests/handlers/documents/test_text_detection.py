@@ -140,6 +140,33 @@ def test_a_line_is_explained_by_its_own_cells(detector, target, place):
     same_picture(bare_picture.body, response["heatmap"])
 
 
+class SmallPrint(Darkness):
+    """Finds a line of small print on the page, and the same line on the enlarged page."""
+
+    def forward(self, pages):
+        self.sizes.append(tuple(pages.shape))
+        dark = avg_pool2d(1 - pages, CELL)[:, 0]
+        zoom = pages.shape[3] / 256
+        output = perfect_output([[edge * zoom for edge in BOXES[2]]], *dark.shape[1:])
+        logits = torch.where(output[..., 0] > 0, self.logit, -9.0) + dark[..., None]
+        return torch.cat([logits.unsqueeze(4), output[..., 1:].expand(len(pages), -1, -1, -1, -1)], dim=4)
+
+
+def test_small_print_is_explained_on_the_page_itself(tmp_path):
+    network = SmallPrint(1.0)
+    network.sizes = []
+    detector = bare(TextDetection, tmp_path, TextPageCodec(256), network)
+    made = detector.decode(make_request({"image": dark_second_line()}))
+    response = detector.explain(made, "0")
+    assert response["target"]["box"] == pytest.approx(BOXES[2], abs=0.5)
+    assert abs(response["convergence_delta"]) < 1e-4
+    assert {size for size in network.sizes if size[0] > 1} == set()  # one at a time: each takes four times as much
+    same_size = heatmap(made.value[0].pixels, torch.zeros(256, 256))
+    assert pixels_of(response["heatmap"]).shape == pixels_of(same_size).shape
+    (lines,) = detector.forward(detector.collate([made]))
+    assert detector.encode(lines, made)["lines"][0]["box"] == pytest.approx(BOXES[2], abs=0.5)
+
+
 def test_without_a_line_the_best_proposal_is_explained(tmp_path):
     detector = bare(TextDetection, tmp_path, TextPageCodec(256), Darkness(-3.0))
     made = detector.decode(make_request({"image": dark_second_line()}))
