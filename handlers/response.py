@@ -93,4 +93,5 @@ def upload(field: str, *kinds: str) -> dict[str, Any]:
 
 # Most requests are an image, or a text, which is the body itself or in JSON.
 IMAGE: dict[str, Any] = upload("image", "image/*")
+DOCUMENT: dict[str, Any] = upload("image", "image/*", "application/pdf")
 TEXT: dict[str, Any] = {"application/json": {"schema": schema(text=STRING)}, "text/plain": {"schema": STRING}}

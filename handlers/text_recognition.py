@@ -9,11 +9,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from handlers import codecs
 from handlers.base import ResponseLike
-from handlers.codecs.image import image_bytes
 from handlers.codecs.text_line import Reading, TextLineCodec, path_score
+from handlers.documents.pdf_file import request_pages
 from handlers.errors import BadRequest
 from handlers.request import Request, parse_whole_number
-from handlers.response import BASE64, NUMBER, STRING, Response, array, schema
+from handlers.response import BASE64, DOCUMENT, NUMBER, STRING, Response, array, schema
 from handlers.vision.image_handler import ImageExplanationHandler, ImageInput
 
 
@@ -25,6 +25,7 @@ class TextRecognition(ImageExplanationHandler[Tensor]):
     paper.
     """
 
+    request_schema: ClassVar[Mapping[str, Any]] = DOCUMENT
     response_schema: ClassVar[Mapping[str, Any]] = schema(
         model=STRING,
         version=STRING,
@@ -44,7 +45,12 @@ class TextRecognition(ImageExplanationHandler[Tensor]):
         self.codec = codecs.load(TextLineCodec, self.folder)
 
     def decode(self, request: Request) -> ImageInput[Tensor]:
-        return ImageInput.from_request(request, self.codec.ink(image_bytes(request.field("image"))))
+        pages = request_pages(request)
+        if len(pages) > 1:
+            raise BadRequest(
+                "pages", f"a page of one line is read, and here are {len(pages)}: choose one, as in pages=1"
+            )
+        return ImageInput.from_request(request, self.codec.ink_of(pages[0].image.convert("L")))
 
     def collate(self, inputs: list[ImageInput[Tensor]]) -> Tensor:
         return self.codec.normalize(

@@ -63,7 +63,7 @@ CARD = Card(
     data="text_lines",
     input={"height": 32, "max_width": 1024},
     recipe=Recipe(epochs=5, batch_size=16, lr=2.5e-3, weight_decay=1e-2, precision="bf16"),
-    serving=Serving(batch_size=8, channels_last=True, explain_steps=8),
+    serving=Serving(batch_size=8, channels_last=True, explain_steps=8, response_timeout=60),
     floor={"character_error_rate_latin": 0.03, "character_error_rate_chinese": 0.06},
     anchor="86.7 % of words on ICDAR 2013 without a lexicon, 8.3 M weights",
     source="Shi et al., arXiv:1507.05717, narrower, shortcuts around the LSTMs; CTC: Graves et al. 2006",

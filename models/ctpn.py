@@ -69,7 +69,7 @@ CARD = Card(
     data="text_pages",
     input={"max_side": 1024},
     recipe=Recipe(epochs=8, batch_size=8, lr=3e-3, weight_decay=1e-2, precision="bf16"),
-    serving=Serving(batch_size=4, channels_last=True, explain_steps=8),
+    serving=Serving(batch_size=4, channels_last=True, explain_steps=8, response_timeout=120),
     floor={"f1": 0.85},
     anchor="F 0.88 on ICDAR 2013, with VGG16 pretrained on ImageNet",
     source="Tian et al., arXiv:1609.03605, features a quarter as wide; scores by focal loss (arXiv:1708.02002)",

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from handlers.codecs.image import open_image
 
 BLANK = 0  # CTC's class of frames without a new character
 STRIDE = 4  # columns of pixels per frame of the network
+BLOCK_HEIGHT = 8  # pixels: of blocks whose brightest pixel is paper; their width is STRIDE
+NEARBY = (3, 9)  # blocks, down and across, around a pixel
 MIN_WIDTH = 4 * STRIDE
 MARGIN_COLUMNS = 2 * STRIDE  # columns of paper at either end: enough frames for the first and the last character
 
@@ -48,7 +51,8 @@ class TextLineCodec:
     """Class i is `alphabet[i - 1]`, 0 being the blank.
 
     Lines are scaled to `height` pixels, their width in proportion; one that would be wider than `max_width` is
-    compressed to it. The median pixel is taken for paper: light text on a dark background is inverted.
+    compressed to it. The median pixel is taken for paper: light text on a dark background is inverted, and shadows are
+    removed.
     """
 
     alphabet: str
@@ -79,10 +83,10 @@ class TextLineCodec:
         """
         width = STRIDE * round(image.width * self.height / image.height / STRIDE)
         image = image.resize((min(max(width, MIN_WIDTH), self.max_width), self.height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(ImageOps.autocontrast(image, cutoff=1))  # (height, W)
-        if np.median(pixels) >= 128:
-            pixels = 255 - pixels
-        ink = np.pad(pixels, ((0, 0), (MARGIN_COLUMNS, MARGIN_COLUMNS)), constant_values=int(np.median(pixels)))
+        if np.median(np.asarray(ImageOps.autocontrast(image, cutoff=1))) < 128:
+            image = ImageOps.invert(image)
+        ink = 255 - np.asarray(ImageOps.autocontrast(even_paper(image), cutoff=1))  # (height, W)
+        ink = np.pad(ink, ((0, 0), (MARGIN_COLUMNS, MARGIN_COLUMNS)), constant_values=int(np.median(ink)))
         return torch.from_numpy(ink.clip(1).T.copy())
 
     def normalize(self, ink: Tensor) -> Tensor:
@@ -99,6 +103,20 @@ class TextLineCodec:
                 confidence = max(probabilities[frame] for frame in frames)
                 characters.append(Character(self.alphabet[number - 1], confidence, frames[0], frames[-1]))
         return Reading(characters, float(np.prod(probabilities)))
+
+
+def even_paper(image: Image.Image) -> Image.Image:
+    """Divide a grey image of dark text by the brightness of the paper around each pixel: a shadow is no ink.
+
+    The paper is the brightest of the blocks nearby, each smoothed by a mean, so that a bright dot of noise is none.
+    """
+    grey = torch.from_numpy(np.array(image, dtype=np.float32))[None, None]  # (1, 1, H, W)
+    smooth = avg_pool2d(grey, 3, 1, padding=1, count_include_pad=False)
+    blocks = max_pool2d(smooth, (BLOCK_HEIGHT, STRIDE), ceil_mode=True)
+    nearby = max_pool2d(blocks, NEARBY, 1, padding=tuple(side // 2 for side in NEARBY))
+    paper = avg_pool2d(nearby, NEARBY, 1, padding=tuple(side // 2 for side in NEARBY), count_include_pad=False)
+    paper = interpolate(paper, size=grey.shape[2:], mode="bilinear", align_corners=False).clamp(min=1)
+    return Image.fromarray((255 * grey / paper).clamp(0, 255)[0, 0].round().to(torch.uint8).numpy())
 
 
 def path_score(

@@ -17,10 +17,14 @@ CELL = 16  # pixels: width of a proposal, and distance of the network's cells
 
 @dataclass(frozen=True)
 class Page:
-    """A page: `pixels` (1, H, W) of uint8 in 1..255, and `scale` (x, y), pixels of the image as sent per pixel."""
+    """A page: `pixels` (1, H, W) of uint8 in 1..255, and `scale` (x, y), pixels of the image as sent per pixel.
+
+    Of a PDF it has a `number`, and `scale` is in points of 1/72 inch per pixel.
+    """
 
     pixels: Tensor
     scale: tuple[float, float]
+    number: int | None = None
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -43,11 +47,15 @@ class TextPageCodec:
 
     def page(self, data: bytes) -> Page:
         """Decode an image file to grey pixels from 1 on, 0 being padding. Raises BadRequest if it is not an image."""
-        image = open_image(data).convert("L")
+        image = open_image(data)
+        return self.page_of(image, image.size)
+
+    def page_of(self, image: Image.Image, size: tuple[float, float], number: int | None = None) -> Page:
+        """Convert an image to a page whose boxes are in units of `size`, the image's width and height."""
         shrink = min(1.0, self.max_side / max(image.size))
         width, height = (max(CELL, CELL * round(side * shrink / CELL)) for side in image.size)
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).clip(1)
-        return Page(torch.from_numpy(pixels).unsqueeze(0), (image.width / width, image.height / height))
+        pixels = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR)).clip(1)
+        return Page(torch.from_numpy(pixels).unsqueeze(0), (size[0] / width, size[1] / height), number)
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Convert (..., H, W) from uint8 to float32 in 0..1."""

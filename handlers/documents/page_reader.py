@@ -6,16 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes
 
-from handlers.codecs.image import png
 from handlers.codecs.invoice_lines import Box, InvoiceCodec
 from handlers.codecs.text_line import Reading
 from handlers.codecs.text_page import Page, remove_padding
 from handlers.documents import invoice_fields
 from handlers.documents.text_proposals import TextLine, best_proposal, connect_lines
 
-SCORE = 0.25  # of proposals, at least: focal loss gives low scores, and a form holds little but text
 REACH = 20  # pixels: the proposals of a line touch, and cells of a table may be close together
 
 
@@ -39,7 +36,7 @@ def detect_lines(proposals: Tensor, closest: bool = False) -> list[list[TextLine
 
     With `closest`, a page without lines has its best proposal instead.
     """
-    found = [connect_lines(output, REACH, SCORE) if output.isfinite().all() else [] for output in proposals]
+    found = [connect_lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
     return [
         lines or ([best_proposal(output)] if closest else []) for lines, output in zip(found, proposals, strict=True)
     ]
@@ -74,9 +71,3 @@ def recognize_lines(
 def extract_fields(read: Sequence[RecognizedLine]) -> invoice_fields.Found:
     """Return the fields in the lines of one page."""
     return invoice_fields.fields([line.reading.text for line in read], [line.box for line in read])
-
-
-def draw_lines(page: Page, boxes: Sequence[Box]) -> bytes:
-    """Return a PNG of the page with the boxes in red, at the network's input size."""
-    corners = torch.tensor(boxes).reshape(-1, 4)
-    return png(draw_bounding_boxes(page.pixels.expand(3, -1, -1), corners, colors="red", width=2))

@@ -9,7 +9,7 @@ from torchvision.ops import nms
 from handlers.codecs.text_page import CELL
 
 HEIGHTS = (11, 16, 23, 33, 48, 68, 97, 139, 198, 283)  # of anchors, in pixels
-SCORE = 0.5  # proposals below it are dropped
+SCORE = 0.25  # proposals below it are dropped; scores are low, since they are trained by focal loss
 OVERLAP = 0.3  # IoU from which non-maximum suppression drops the worse of two proposals
 REACH = 50  # pixels: largest distance of neighbours in a line
 MIN_HEIGHT_SHARE = (
@@ -43,17 +43,17 @@ def decode_proposals(output: Tensor) -> Tensor:
     return torch.stack([x1, middle - half, x2, middle + half], dim=3)
 
 
-def connect_lines(output: Tensor, reach: float = REACH, least: float = SCORE) -> list[TextLine]:
-    """Connect the proposals of an output, (rows, columns, 10, 4), with a score of at least `least` to lines.
+def connect_lines(output: Tensor, reach: float = REACH) -> list[TextLine]:
+    """Connect the proposals of an output, (rows, columns, 10, 4), with a score of at least SCORE to lines.
 
     Lines are in order from top to bottom.
     """
     scores = output[..., 0].sigmoid().flatten()
     boxes, ends = decode_proposals(output).flatten(0, 2), output[..., 3].flatten()
-    places = (scores >= least).nonzero().squeeze(1)
+    places = (scores >= SCORE).nonzero().squeeze(1)
     places = places[nms(boxes[places], scores[places], OVERLAP)]
     found = []
-    for chain in chains(boxes[places], reach):
+    for chain in chains(boxes[places], scores[places], reach):
         chosen = places[chain]
         first, last = chosen[0], chosen[-1]
         left, right = (
@@ -73,11 +73,12 @@ def best_proposal(output: Tensor) -> TextLine:
     return TextLine((x1, y1, x2, y2), float(output[..., 0].flatten()[place].sigmoid()), place.unsqueeze(0))
 
 
-def chains(boxes: Tensor, reach: float = REACH) -> list[list[int]]:
-    """Return the indices of the boxes, (K, 4), of each line, from left to right.
+def chains(boxes: Tensor, scores: Tensor, reach: float = REACH) -> list[list[int]]:
+    """Return the indices of the boxes, (K, 4), of each line, from left to right; `scores` are theirs, (K,).
 
-    Two boxes are neighbours when each is the nearest to the other, one looking forward, the other backward, among
-    those within `reach` pixels whose heights overlap by MIN_HEIGHT_SHARE.
+    Two boxes are joined when each is the other's neighbour (section 3.1 of the paper). The neighbour is the nearest box
+    in its direction among those within `reach` pixels whose heights overlap by MIN_HEIGHT_SHARE, and of several in one
+    column the one with the best score, as in the authors' program.
     """
     x, y1, y2 = boxes[:, 0], boxes[:, 1], boxes[:, 3]
     shared = torch.minimum(y2[:, None], y2) - torch.maximum(y1[:, None], y1)
@@ -85,10 +86,11 @@ def chains(boxes: Tensor, reach: float = REACH) -> list[list[int]]:
     shorter, taller = torch.minimum(height[:, None], height), torch.maximum(height[:, None], height)
     gap = x - x[:, None]  # (K, K): from the box of the row to that of the column
     fits = (gap > 0) & (gap <= reach) & (shared >= MIN_HEIGHT_SHARE * shorter) & (shorter >= MIN_HEIGHT_SHARE * taller)
-    distance = torch.where(fits, gap - shared / taller, torch.inf)  # of two equally near ones the more similar
     following: dict[int, int] = {}
     if len(boxes):
-        ahead, back = distance.argmin(dim=1).tolist(), distance.argmin(dim=0).tolist()
+        # Gaps are whole pixels and scores at most 1: a score never outweighs a distance.
+        ahead = torch.where(fits, gap - scores, torch.inf).argmin(dim=1).tolist()
+        back = torch.where(fits, gap - scores[:, None], torch.inf).argmin(dim=0).tolist()
         following = {i: j for i, j in enumerate(ahead) if fits[i, j] and back[j] == i}
     found = []
     for start in sorted(set(range(len(boxes))) - set(following.values())):

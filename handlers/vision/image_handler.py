@@ -36,12 +36,19 @@ class ImageExplanationHandler(TaskHandler[ImageInput[Value]]):
     request_schema: ClassVar[Mapping[str, Any]] = IMAGE
 
     def explain_score(
-        self, pixels: Tensor, batch: Tensor, baseline: float, score: Callable[[Tensor], Tensor], as_png: bool
+        self,
+        pixels: Tensor,
+        batch: Tensor,
+        baseline: float,
+        score: Callable[[Tensor], Tensor],
+        as_png: bool,
+        batch_size: int | None = None,
     ) -> ResponseLike:
         """Return the attributions of `score` over the image's `pixels`, as a PNG or as members of the JSON response.
 
         score: (N, C, H, W) -> (N,); the path leads from an image that is `baseline` everywhere to the one in `batch`,
-        (1, C, H, W). pixels: (C, H, W) of uint8.
+        (1, C, H, W). pixels: (C, H, W) of uint8. Gradients of `batch_size` images are computed at once, by default as
+        many as the model predicts.
         """
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward pass for an LSTM in eval mode
             attributions, delta = integrated_gradients(
@@ -49,7 +56,7 @@ class ImageExplanationHandler(TaskHandler[ImageInput[Value]]):
                 batch,
                 torch.full_like(batch, baseline),
                 steps=self.card["serving"]["explain_steps"],
-                batch_size=self.card["serving"]["batch_size"],
+                batch_size=batch_size or self.card["serving"]["batch_size"],
             )
         picture = heatmap(pixels, attributions[0].sum(dim=0).detach().cpu())
         if as_png:

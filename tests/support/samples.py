@@ -4,6 +4,7 @@ import base64
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,3 +37,25 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def pdf(*images: Image.Image, **options: Any) -> bytes:
+    """A PDF with a page for each image, of a point for each of its pixels."""
+    buffer = io.BytesIO()
+    images[0].save(buffer, "PDF", save_all=True, append_images=images[1:], **options)
+    return buffer.getvalue()
+
+
+def small_pdf(trailer: bytes = b"", box: bytes = b"0 0 99 99", kids: bytes = b"[3 0 R]", count: int = 1) -> bytes:
+    """A PDF of one empty page, written by hand; `trailer` adds entries, the others replace those of the page tree."""
+    return b"""%%PDF-1.4
+1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj
+2 0 obj <</Type/Pages/Kids%b/Count %d>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[%b]>> endobj
+4 0 obj <</Filter/Standard/V 1/R 2/P -4/O(%b)/U(%b)>> endobj
+trailer <</Root 1 0 R%b>>
+%%%%EOF
+""" % (kids, count, box, b"o" * 32, b"u" * 32, trailer)
+
+
+ENCRYPTED_PDF = small_pdf(b"/Encrypt 4 0 R/ID[(0123456789abcdef)(0123456789abcdef)]")

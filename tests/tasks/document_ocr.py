@@ -6,7 +6,6 @@ from torch import Tensor
 from handlers.codecs.invoice_lines import InvoiceCodec
 from tests.support.samples import picture
 from tests.tasks import text_detection
-from tests.tasks.common import images
 
 ALPHABET = "0123456789.￥元合计"
 SHAPE = (3, 6, 10, 4)  # of the detector: rows and columns of cells, anchors, outputs of each
@@ -27,11 +26,12 @@ def loss(network, batch) -> Tensor:
 
 
 def numbers(response) -> list[float]:
-    return [number for line in response["lines"] for number in (*line["box"], line["confidence"], len(line["text"]))]
+    lines = text_detection.all_lines(response)
+    return [number for line in lines for number in (*line["box"], line["confidence"], len(line["text"]))]
 
 
-GOOD = text_detection.GOOD  # both tasks accept any image of a page
+GOOD = text_detection.GOOD  # both tasks accept any image of a page, and PDF
 
-BAD = images.BAD
+BAD = text_detection.BAD
 
 EXPORTED = ("example.png", "image/png", picture("L", size=(96, 32)))

@@ -1,10 +1,11 @@
 """Images of one line of text -> its characters."""
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from handlers.codecs.text_line import TextLineCodec
-from tests.support.samples import BASE64, picture
+from tests.support.samples import BASE64, pdf, picture, small_pdf
 from tests.support.worker import JSON, SampleRequest
 from tests.tasks.common import images
 
@@ -36,8 +37,13 @@ GOOD = {
     "base64 in JSON": SampleRequest({"body": {"image": BASE64}}, JSON),
     "grey": SampleRequest({"body": picture("L")}),
     "transparent": SampleRequest({"body": picture("RGBA")}),
+    "PDF": SampleRequest({"body": small_pdf()}),
 }
 
-BAD = images.BAD
+BAD = {
+    **images.BAD,
+    **images.BAD_PDF,
+    "two pages": (SampleRequest({"body": pdf(*[Image.new("L", (90, 20), 250)] * 2)}), "pages"),
+}
 
 EXPORTED = ("example.png", "image/png", picture("L", size=(96, 32)))

@@ -13,6 +13,7 @@ from torchmetrics.text import CharErrorRate
 from handlers.codecs.text_line import TextLineCodec
 from marina.training.data.batches import Examples
 from marina.training.data.dataset import Dataset, Split
+from marina.training.data.formats.document_images import unknown_characters
 from marina.training.losses import line_losses
 from marina.training.metrics import line_metrics
 from marina.training.task import EvaluationRequest, Task
@@ -31,7 +32,8 @@ class PathErrorRate(CharErrorRate):
 
 class TextRecognition(Task):
     """Lines lie in memory as their ink, (W, H) of uint8, and are batched with others of about the same width; targets
-    are their transcripts.
+    are their transcripts. The alphabet is that of the training split; card.json counts the test characters that it
+    lacks (`unknown`), which are errors in every metric.
     """
 
     METRIC = "character_error_rate"
@@ -81,4 +83,7 @@ class TextRecognition(Task):
     ) -> tuple[dict[str, float], dict[str, Any]]:
         texts = [response["text"] for response in responses]
         line_metrics.draw_readings(self.data.test.inputs, truths, texts, plots / "readings.png")
-        return {}, {"misread": line_metrics.frequent_mistakes(truths, texts)}
+        unknown = unknown_characters(self.codec.alphabet, truths)
+        return {}, {"misread": line_metrics.frequent_mistakes(truths, texts)} | (
+            {"unknown": unknown} if unknown else {}
+        )

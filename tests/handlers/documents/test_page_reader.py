@@ -10,6 +10,7 @@ from handlers.codecs.invoice_lines import InvoiceCodec
 from handlers.codecs.text_line import Character, Reading, path_score
 from handlers.codecs.text_page import Page, TextPageCodec, pad_pages, remove_padding
 from handlers.documents import page_reader
+from handlers.documents.page_handler import draw_boxes
 from handlers.documents.text_proposals import TextLine
 from handlers.errors import BadRequest
 from handlers.vision.class_masks import class_pixels, class_shares, explained_class
@@ -131,11 +132,11 @@ def test_what_is_said_of_a_line_and_of_a_page():
 
 
 def test_the_boxes_are_drawn_in_red_on_the_page():
-    shown = pixels_in(page_reader.draw_lines(PAGE, [(10, 10, 50, 30)]))
+    shown = pixels_in(draw_boxes(PAGE, [(10, 10, 50, 30)]))
     assert shown.shape == (48, 96, 3)
     assert shown[10, 20].tolist() == shown[11, 20].tolist() == shown[20, 10].tolist() == [255, 0, 0]
     assert shown[20, 20].tolist() == shown[13, 20].tolist() == [200, 200, 200]
-    assert (pixels_in(page_reader.draw_lines(PAGE, [])) == 200).all()
+    assert (pixels_in(draw_boxes(PAGE, [])) == 200).all()
 
 
 def test_the_score_of_what_was_read_is_that_of_its_path():

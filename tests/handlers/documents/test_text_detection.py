@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 import models
 from handlers.codecs.text_page import CELL, TextPageCodec, pad_pages
-from handlers.documents.text_proposals import HEIGHTS, best_proposal, chains, connect_lines, decode_proposals
+from handlers.documents.text_proposals import HEIGHTS, best_proposal, connect_lines, decode_proposals
 from handlers.errors import BadRequest
 from handlers.text_detection import TextDetection
 from handlers.vision.drawing import heatmap
@@ -50,18 +50,6 @@ def test_every_anchor_is_16_wide_and_positive_anchors_decode_to_the_line():
     assert (boxes[:, 2] - boxes[:, 0] == 16).all()
 
 
-def test_neighbours_join_when_each_is_the_others_nearest():
-    boxes = torch.tensor([[x, 10.0, x + 16.0, 30.0] for x in (0.0, 16.0, 64.0, 128.0)])  # 48 apart, then 64
-    assert chains(boxes) == [[0, 1, 2], [3]]
-    taller = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 10.0, 32.0, 40.0]])  # two thirds as high
-    assert chains(taller) == [[0], [1]]
-    higher = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 18.0, 32.0, 38.0]])  # 12 of 20 pixels in common
-    assert chains(higher) == [[0], [1]]
-    fork = torch.tensor([[0.0, 10.0, 16.0, 30.0], [16.0, 10.0, 32.0, 30.0], [16.0, 13.0, 32.0, 33.0]])
-    assert chains(fork) == [[0, 1], [2]]
-    assert chains(torch.zeros(0, 4)) == []
-
-
 def test_a_larger_neighbour_changes_nothing():
     torch.manual_seed(0)
     network = models.find("ctpn").network().eval()
@@ -89,7 +77,7 @@ def test_pages_keep_their_size_up_to_the_limit():
 def test_boxes_are_in_pixels_of_the_image_as_sent(worker, monkeypatch):
     handler = worker("ctpn").handler
     monkeypatch.setattr(handler, "optimized_network", lambda batch: perfect_output(BOXES[:2]).unsqueeze(0))
-    monkeypatch.setattr(handler, "codec", TextPageCodec(256))
+    monkeypatch.setattr(handler, "page_codec", TextPageCodec(256))
     (response,) = worker("ctpn").send(SampleRequest({"body": picture(size=(512, 512))}))
     found = [line["box"] for line in response.json["lines"]]
     assert found == [pytest.approx([2 * corner for corner in box], abs=0.2) for box in BOXES[:2]]
@@ -145,11 +133,38 @@ def test_a_line_is_explained_by_its_own_cells(detector, target, place):
     cells = torch.zeros(output.shape[:3]).flatten()
     cells[line.places] = 1 / len(line.places)
     share = cells.reshape(output.shape[:3]).sum(dim=2).repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
-    dark = 1 - made.value.pixels[0] / 255
-    same_picture(response["heatmap"], heatmap(made.value.pixels, dark * share / CELL**2))
+    dark = 1 - made.value[0].pixels[0] / 255
+    same_picture(response["heatmap"], heatmap(made.value[0].pixels, dark * share / CELL**2))
     bare_picture = detector.explain(detector.decode(make_request({"image": dark_second_line()}, PNG)), target)
     assert bare_picture.content_type == "image/png"
     same_picture(bare_picture.body, response["heatmap"])
+
+
+class SmallPrint(Darkness):
+    """Finds a line of small print on the page, and the same line on the enlarged page."""
+
+    def forward(self, pages):
+        self.sizes.append(tuple(pages.shape))
+        dark = avg_pool2d(1 - pages, CELL)[:, 0]
+        zoom = pages.shape[3] / 256
+        output = perfect_output([[edge * zoom for edge in BOXES[2]]], *dark.shape[1:])
+        logits = torch.where(output[..., 0] > 0, self.logit, -9.0) + dark[..., None]
+        return torch.cat([logits.unsqueeze(4), output[..., 1:].expand(len(pages), -1, -1, -1, -1)], dim=4)
+
+
+def test_small_print_is_explained_on_the_page_itself(tmp_path):
+    network = SmallPrint(1.0)
+    network.sizes = []
+    detector = bare(TextDetection, tmp_path, TextPageCodec(256), network)
+    made = detector.decode(make_request({"image": dark_second_line()}))
+    response = detector.explain(made, "0")
+    assert response["target"]["box"] == pytest.approx(BOXES[2], abs=0.5)
+    assert abs(response["convergence_delta"]) < 1e-4
+    assert {size for size in network.sizes if size[0] > 1} == set()  # one at a time: each takes four times as much
+    same_size = heatmap(made.value[0].pixels, torch.zeros(256, 256))
+    assert pixels_of(response["heatmap"]).shape == pixels_of(same_size).shape
+    (lines,) = detector.forward(detector.collate([made]))
+    assert detector.encode(lines, made)["lines"][0]["box"] == pytest.approx(BOXES[2], abs=0.5)
 
 
 def test_without_a_line_the_best_proposal_is_explained(tmp_path):
@@ -160,7 +175,7 @@ def test_without_a_line_the_best_proposal_is_explained(tmp_path):
     best = best_proposal(output)
     assert best.score < 0.5
     assert detector.explain(made, None)["target"] == {
-        "box": made.value.to_image(best.box),
+        "box": made.value[0].to_image(best.box),
         "score": pytest.approx(best.score, abs=1e-6),
     }
 
@@ -174,13 +189,13 @@ def test_the_first_line_that_was_not_found_is_refused_with_their_number(detector
 
 def test_a_page_without_lines_is_shown_as_it_is(detector):
     made = detector.decode(make_request({"image": dark_second_line()}, PNG))
-    shown = detector.encode(torch.full((16, 16, 10, 4), -9.0), made)
-    assert pixels_of(shown.body)[..., 0].tolist() == made.value.pixels[0].tolist()
+    shown = detector.encode([], made)
+    assert pixels_of(shown.body)[..., 0].tolist() == made.value[0].pixels[0].tolist()
 
 
 def test_boxes_are_drawn_two_pixels_wide(detector):
     made = detector.decode(make_request({"image": picture(size=(256, 256))}, PNG))
-    pixels = pixels_of(detector.encode(perfect_output(BOXES[:1]), made).body)
+    pixels = pixels_of(detector.encode(connect_lines(perfect_output(BOXES[:1])), made).body)
     assert [row for row in range(24, 40) if pixels[row, 100].tolist() == [255, 0, 0]] == [30, 31]
 
 

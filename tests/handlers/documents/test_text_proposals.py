@@ -73,12 +73,11 @@ def test_of_proposals_in_one_place_the_best_stays():
     assert len(connect_lines(output(*small))) == 2
 
 
-def test_proposals_count_from_a_score_of_a_half_or_what_is_asked():
-    half = output(*row_of(1, (2, 3), logit=0.0))
-    assert [line.score for line in connect_lines(half)] == [0.5]
-    assert connect_lines(output(*row_of(1, (2, 3), logit=-0.01))) == []
-    assert connect_lines(half, least=0.51) == []
-    assert len(connect_lines(output(*row_of(1, (2, 3), logit=-0.01)), least=0.49)) == 1
+def test_proposals_count_from_a_score_of_a_quarter_on():
+    quarter = -math.log(3)  # the logit of 0.25
+    (line,) = connect_lines(output(*row_of(1, (2, 3), logit=quarter + 1e-4)))
+    assert line.score == pytest.approx(0.25, abs=1e-4)
+    assert connect_lines(output(*row_of(1, (2, 3), logit=quarter - 0.01))) == []
 
 
 def test_boxes_of_a_line_are_at_most_50_pixels_apart_or_what_is_asked():
@@ -110,9 +109,11 @@ def test_the_best_proposal_is_a_line_of_its_own():
     assert line.places.tolist() == [(2 * 12 + 3) * 10 + 1]
 
 
-def boxes(*edges) -> torch.Tensor:
-    """(x, top, bottom) -> boxes that are 16 wide."""
-    return torch.tensor([[x, top, x + 16.0, bottom] for x, top, bottom in edges])
+def joined_boxes(*edges, flip=False, **options) -> list[list[int]]:
+    """Return the chains of boxes 16 pixels wide, each given as x, top, bottom and perhaps a score other than 0.9."""
+    boxes = torch.tensor([[x, top, x + 16.0, bottom] for x, top, bottom, *_ in edges]).reshape(-1, 4)
+    scores = torch.tensor([score[0] if score else 0.9 for _, _, _, *score in edges])
+    return chains(boxes.flip(0), scores.flip(0), **options) if flip else chains(boxes, scores, **options)
 
 
 @pytest.mark.parametrize(
@@ -131,27 +132,28 @@ def boxes(*edges) -> torch.Tensor:
     ],
 )
 def test_neighbours_are_near_and_alike(other, joined):
-    together = boxes((0, 0, 20), other)
-    assert chains(together) == ([[0, 1]] if joined else [[0], [1]])
-    assert chains(together.flip(0)) == ([[1, 0]] if joined else [[0], [1]])
+    assert joined_boxes((0, 0, 20), other) == ([[0, 1]] if joined else [[0], [1]])
+    assert joined_boxes((0, 0, 20), other, flip=True) == ([[1, 0]] if joined else [[0], [1]])
 
 
-def test_of_two_as_near_the_one_that_is_more_alike_is_the_neighbour():
-    assert chains(boxes((0, 0, 20), (16, 4, 24), (16, 1, 21))) == [[0, 2], [1]]
-    assert chains(boxes((16, 0, 20), (0, 4, 24), (0, 1, 21))) == [[1], [2, 0]]
+def test_of_two_as_near_the_one_with_the_better_score_is_the_neighbour():
+    assert joined_boxes((0, 0, 20), (16, 1, 21, 0.6), (16, 4, 24, 0.8)) == [[0, 2], [1]]
+    assert joined_boxes((0, 0, 20), (16, 4, 24, 0.6), (16, 1, 21, 0.8)) == [[0, 2], [1]]
+    assert joined_boxes((16, 0, 20), (0, 1, 21, 0.6), (0, 4, 24, 0.8)) == [[1], [2, 0]]
 
 
-def test_a_nearer_box_comes_before_one_that_is_more_alike():
-    assert chains(boxes((0, 0, 20), (32, 0, 20), (16, 5, 25))) == [[0, 2, 1]]
+def test_a_nearer_box_comes_before_one_with_a_better_score():
+    assert joined_boxes((0, 0, 20), (32, 0, 20, 1.0), (16, 5, 25, 0.01)) == [[0, 2, 1]]
 
 
 def test_a_neighbour_must_be_mutual():
-    """Two look ahead to one, and one has two behind it: the nearer, or the more alike, is the neighbour."""
-    assert chains(boxes((0, 0, 20), (8, 7, 27), (24, 3, 23))) == [[0], [1, 2]]
-    assert chains(boxes((0, 3, 23), (16, 0, 20), (16, 7, 27))) == [[0, 1], [2]]
+    """Two look ahead to one, and one has two behind it: the nearer, or the one with the better score, is joined."""
+    assert joined_boxes((0, 0, 20), (8, 7, 27), (24, 3, 23)) == [[0], [1, 2]]
+    assert joined_boxes((0, 3, 23), (16, 0, 20, 0.8), (16, 7, 27, 0.6)) == [[0, 1], [2]]
+    assert joined_boxes((0, 0, 20, 0.5), (0, 6, 26, 0.6), (16, 3, 23)) == [[0], [1, 2]]
 
 
 def test_the_reach_may_be_another():
-    assert chains(boxes((0, 0, 20), (20, 0, 20)), reach=20) == [[0, 1]]
-    assert chains(boxes((0, 0, 20), (21, 0, 20)), reach=20) == [[0], [1]]
-    assert chains(torch.zeros(0, 4)) == []
+    assert joined_boxes((0, 0, 20), (20, 0, 20), reach=20) == [[0, 1]]
+    assert joined_boxes((0, 0, 20), (21, 0, 20), reach=20) == [[0], [1]]
+    assert joined_boxes() == []

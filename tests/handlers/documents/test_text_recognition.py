@@ -59,8 +59,22 @@ def test_what_there_is_less_of_is_ink(paper, letters):
     Image.fromarray(np.repeat(np.uint8([[paper] * 40 + [letters] * 24]), 32, axis=0)).save(buffer, "PNG")
     ink = CODEC.ink(buffer.getvalue())
     assert (ink[: MARGIN_COLUMNS + 38] == 1).all()
-    assert (ink[MARGIN_COLUMNS + 42 : -MARGIN_COLUMNS] == 255).all()
+    assert (ink[MARGIN_COLUMNS + 42 : -MARGIN_COLUMNS] >= 250).all()
     assert (ink[-MARGIN_COLUMNS:] == 1).all()
+
+
+@pytest.mark.parametrize("inverted", [False, True], ids=["dark on light", "light on dark"])
+def test_a_shadow_is_no_ink(inverted):
+    lit = np.full((32, 320), 240.0)
+    lit[8:24, 20:300:20] = lit[8:24, 21:301:20] = 40.0  # a stroke every 20 columns
+    shadow = np.linspace(0.35, 1.0, 320)
+    plain, shaded = (
+        CODEC.ink_of(Image.fromarray((255 - page if inverted else page).round().astype(np.uint8)))
+        for page in (lit, lit * shadow)
+    )
+    own = slice(MARGIN_COLUMNS, -MARGIN_COLUMNS)
+    assert ((plain[own] > 128) == (shaded[own] > 128)).all()
+    assert shaded[own][shaded[own] <= 128].float().mean() < 25
 
 
 def test_an_alphabet_is_every_character_once():

@@ -1,6 +1,6 @@
 """Invalid requests that every handler of images rejects."""
 
-from tests.support.samples import BASE64, bomb, picture
+from tests.support.samples import BASE64, ENCRYPTED_PDF, bomb, picture, small_pdf
 from tests.support.worker import JSON, SampleRequest
 
 # name: (request, the field that the 400 names)
@@ -15,4 +15,13 @@ BAD = {
     "wrong member": (SampleRequest({"body": {"picture": BASE64}}, JSON), "image"),
     "not base64": (SampleRequest({"body": {"image": "%%%"}}, JSON), "image"),
     "a number": (SampleRequest({"body": {"image": 7}}, JSON), "image"),
+}
+
+# As well, for handlers that accept PDF.
+BAD_PDF = {
+    "encrypted PDF": (SampleRequest({"body": ENCRYPTED_PDF}), "image"),
+    "truncated PDF": (SampleRequest({"body": small_pdf()[:60]}), "image"),
+    "a page that is not there": (SampleRequest({"body": small_pdf(), "pages": "2"}), "pages"),
+    "not a page": (SampleRequest({"body": small_pdf(), "pages": "first"}), "pages"),
+    "pages of an image": (SampleRequest({"body": picture(), "pages": "1"}), "pages"),
 }

@@ -2,6 +2,9 @@
 
 import csv
 import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ SPLITS = ("train", "test")
 NOTE_FILE = "NOTE.txt"  # beside the splits; its text is copied into the card
 TRANSCRIPTS = ("gt.txt", "labels.txt")
 LINES_TEST_SHARE = 0.2
+MAX_SHOWN = 40  # unknown characters in a message
 ILLEGIBLE = "###"  # ICDAR's mark for illegible text: such boxes are left out
 
 Box = list[float]  # x1, y1, x2, y2
@@ -35,15 +39,43 @@ def read_text_lines(path: Path) -> Dataset:
     """Read images of text lines in any script, as in ICDAR's word recognition tasks and the tools for MJSynth.
 
     Targets are the transcripts. Splits are used as given; a missing test split is a fifth of train, a missing
-    validation split a tenth of the rest. Raises ValueError for a missing image.
+    validation split a tenth of the rest. Raises ValueError for a missing image, and if no transcript has a character.
     """
     folders = _line_folders(path)
     splits = {split: _split_of_lines(folder) for split, folder in folders.items()}
-    alphabet = len(set("".join(splits["train"].targets)))
-    metadata = {"note": _note(path), "contents": f"{alphabet} different characters"}
     if folders["train"] == path:
-        return divided(splits["train"], LINES_TEST_SHARE, stratified=False, **metadata)
-    return with_missing_splits(splits, LINES_TEST_SHARE, stratified=False, **metadata)
+        dataset = divided(splits["train"], LINES_TEST_SHARE, stratified=False, note=_note(path))
+    else:
+        dataset = with_missing_splits(splits, LINES_TEST_SHARE, stratified=False, note=_note(path))
+    if not any(dataset.train.targets):
+        raise ValueError(f"{_transcripts(folders['train'])}: all transcripts are empty")
+    return replace(dataset, contents=_alphabet(dataset))
+
+
+def _alphabet(dataset: Dataset) -> str:
+    """Describe the characters of the training split, and those of the other splits that are not among them."""
+    text = f"{len(set(''.join(dataset.train.targets)))} different characters"
+    for name, split in (("validation", dataset.validation), ("test", dataset.test)):
+        if unknown := unknown_characters(dataset.train.targets, split.targets):
+            text += (
+                f", {unknown['count']} of {unknown['of']} {name} characters are not among them and can't be read: "
+                f"{unknown['characters'][:MAX_SHOWN]}"
+            )
+    return text
+
+
+def unknown_characters(known: Iterable[str], texts: Iterable[str]) -> dict[str, Any]:
+    """Return the characters of `texts` that no text of `known` has: each once, their count, and that of all characters.
+
+    Nothing if there are none.
+
+    >>> unknown_characters(["abc"], ["cab", "daddy"])
+    {'characters': 'dy', 'count': 4, 'of': 8}
+    """
+    alphabet, there = set("".join(known)), Counter("".join(texts))
+    unknown = {character: count for character, count in sorted(there.items()) if character not in alphabet}
+    facts = {"characters": "".join(unknown), "count": sum(unknown.values()), "of": there.total()}
+    return facts if unknown else {}
 
 
 def _line_folders(path: Path) -> dict[str, Path]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from marina.training import data, tasks
-from marina.training.data.formats.document_images import boxes
+from marina.training.data.formats.document_images import boxes, read_text_lines, unknown_characters
 from tests.support.samples import picture
 
 ICDAR_2013 = ('38, 43, 920, 215, "Tiredness"\n275, 264, 665, 450, "kills, they say"\n', '158 128 411 181 "Foot path"\n')
@@ -138,10 +138,30 @@ def test_lines_of_one_script_need_no_splits(elsewhere):
     dataset = found.load("text_recognition")
     assert dataset.sizes == {"train": 14, "validation": 2, "test": 4}
     assert dataset.splits["test"] == "held out"
-    assert "different characters, 14 + 2 + 4 examples" in found.summary(dataset)
+    assert "different characters, " in found.summary(dataset)
+    assert "14 + 2 + 4 examples" in found.summary(dataset)
     texts = list(dataset.test.targets)
     metrics = tasks.find("text_recognition").score(texts, [{"text": text} for text in texts])
     assert metrics == {"character_error_rate": 0.0, "accuracy": 1.0}, "there is one script"
+
+
+def test_characters_that_are_never_trained_on_are_counted_and_named(elsewhere):
+    for split, texts in (("train", ["abc"] * 9), ("val", ["cab"] * 2), ("test", ["abc", "dä", "d"])):
+        write_images(elsewhere / "mine" / split, "word", len(texts))
+        rows = [f"word_{place}.png\t{text}" for place, text in enumerate(texts)]
+        (elsewhere / "mine" / split / "gt.txt").write_text("\n".join(rows), encoding="utf-8")
+    dataset = data.find("./mine").load("text_recognition")
+    expected = "3 different characters, 3 of 6 test characters are not among them and can't be read: dä"
+    assert dataset.contents == expected
+    assert unknown_characters(["abc"], dataset.test.targets) == {"characters": "dä", "count": 3, "of": 6}
+    assert unknown_characters(["abc"], ["cab"]) == {}
+
+
+def test_transcripts_that_are_all_empty_are_refused(elsewhere):
+    write_images(elsewhere / "mine", "line", 10)
+    (elsewhere / "mine" / "gt.txt").write_text("".join(f"line_{n}.png\t\n" for n in range(10)))
+    with pytest.raises(ValueError, match=r"gt\.txt: all transcripts are empty"):
+        read_text_lines(elsewhere / "mine")
 
 
 def test_lines_with_validation_are_used_as_given(elsewhere):
