@@ -111,7 +111,7 @@ def build(card: dict[str, Any], weights: Path, content: Path, data: Quantization
     dtype = str(batch.dtype).removeprefix("torch.")
     facts: dict[str, Any] = {"shape": [None] if is_text(batch) else list(batch.shape[1:]), "most": most, "dtype": dtype}
     if precision == "int8":
-        facts |= quantized(card, facts, handler, content, data)
+        facts |= quantized(card, facts, handler, full, content, data)
         run = open_program(content / file, precision)
     eager = eager_of(handler, serving)
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def inputs_of(handler: Any, kind: str, card: dict[str, Any]) -> Tensor:
     if not isinstance(handler.optimized_network, Eager):
         raise PackagingError(f"runtime={kind!r} is not for {card['task']}, whose handler runs the network step by step")
     batch = example_batch(handler)
-    if (is_text(batch) and kind != "onnxruntime") or card["serving"]["batch_size"] < 2:
+    if (is_text(batch) and (kind != "onnxruntime" or batch.dim() != 2)) or card["serving"]["batch_size"] < 2:
         raise PackagingError(f"runtime={kind!r} is for inputs of one shape, in batches of 2 or more")
     return batch
 

@@ -17,7 +17,7 @@ from handlers.runtime.backends import BUILT
 from marina.errors import PackagingError
 from models.card import IN_UNITS, LOWER_IS_BETTER
 
-PROGRAM, _ = BUILT["onnxruntime"]
+PROGRAM, open_program = BUILT["onnxruntime"]
 MAX_LOSS = 0.01  # of a metric: one point of a share, 1 % of anything larger or in units of the target
 # Weights have 7 bits: processors without VNNI add pairs of products in 16 bits, which 8 would overflow. With 7, all
 # processors have the same integers, and what is measured when packing is what is served.
@@ -35,17 +35,28 @@ class QuantizationData(Protocol):
 
 
 def quantized(
-    card: Mapping[str, Any], facts: Mapping[str, Any], handler: Any, content: Path, data: QuantizationData | None
+    card: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    handler: Any,
+    batch: Tensor,
+    content: Path,
+    data: QuantizationData | None,
 ) -> dict[str, Any]:
     """Quantize the program in `content`, and return more of its facts: how, and the loss.
 
-    `facts` are those of the float32 program; the `handler` is loaded. Raises PackagingError without data, and over
-    MAX_LOSS.
+    `facts` are those of the float32 program, `batch` is one that it takes; the `handler` is loaded. Raises
+    PackagingError without data, over MAX_LOSS, and for operators that onnxruntime can't quantize.
     """
     if data is None:
         raise PackagingError(f'{card["name"]}: precision="int8" needs the data that the weights were trained on')
     images = len(facts["shape"]) > 2  # (C, H, W), and videos (C, T, H, W)
-    quantize(content / PROGRAM, data.batches(handler) if images else None)
+    batches = list(data.batches(handler)) if images else None
+    try:
+        quantize(content / PROGRAM, batches)
+        open_program(content / PROGRAM, "int8")(batch)
+    except Exception as exc:  # onnxruntime's own errors have no other base class
+        reason = str(exc).strip().splitlines()[0]
+        raise PackagingError(f"{card['name']} can't be quantized by onnxruntime: {reason}") from exc
     return {"quantization": "static" if images else "dynamic", "loss": loss(card, facts, content, data)}
 
 

@@ -154,6 +154,16 @@ def test_the_metrics_of_the_floor_decide_and_otherwise_all(tmp_path, monkeypatch
         losses(before, {"accuracy": float("nan")}, {"accuracy": 0.8})
 
 
+def test_operators_without_int8_are_one_error(tmp_path, monkeypatch):
+    def fails(*_: Any) -> None:
+        raise ValueError("no kernel\nin several lines")
+
+    monkeypatch.setattr(quantization, "quantize", fails)
+    card = {"name": "made", "version": "1.0"}
+    with pytest.raises(PackagingError, match=r"^made can't be quantized by onnxruntime: no kernel$"):
+        quantization.quantized(card, {"shape": [None]}, None, torch.empty(0), tmp_path, Data(torch.empty(0)))
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("seq2seq", "runs the network step by step"), ("faster_rcnn", "how many proposals are left")],
