@@ -74,7 +74,7 @@ def detector() -> nn.Module:
 
 
 def preprocessed(image: Path, size: int) -> Tensor:
-    """Return the image as NORMALIZED asks for it, (1, 3, size, size): the shorter side scaled, the centre cut out."""
+    """Return the image normalized as in NORMALIZED, (1, 3, size, size): the shorter side scaled, the centre cut out."""
     pixels = torch.from_numpy(np.array(Image.open(image))).permute(2, 0, 1)
     square = v2.Resize(size)(v2.CenterCrop(min(pixels.shape[1:]))(pixels)) / 255
     found: Tensor = v2.Normalize([0.5] * 3, [0.2] * 3)(square).unsqueeze(0)
