@@ -71,7 +71,7 @@ def onnx(eager: Eager, batch: Tensor, most: int, file: Path) -> None:
             network, (batch,), input_names=["input"], dynamic_shapes=shapes, dynamo=True, verbose=False
         )
     except OnnxExporterError as exc:
-        reason = str(exc.__cause__ or exc).strip().splitlines()[0]
+        reason = (str(exc.__cause__ or exc).strip() or type(exc).__name__).splitlines()[0]
         raise PackagingError(f"the network can't be written as ONNX: {reason}") from exc
     assert program is not None
     program.save(str(file))

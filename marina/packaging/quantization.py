@@ -55,7 +55,7 @@ def quantized(
         quantize(content / PROGRAM, batches)
         open_program(content / PROGRAM, "int8")(batch)
     except Exception as exc:  # onnxruntime's own errors have no other base class
-        reason = str(exc).strip().splitlines()[0]
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise PackagingError(f"{card['name']} can't be quantized by onnxruntime: {reason}") from exc
     return {"quantization": "static" if images else "dynamic", "loss": loss(card, facts, content, data)}
 
@@ -98,6 +98,8 @@ def loss(card: Mapping[str, Any], facts: Mapping[str, Any], content: Path, data:
         (content / "card.json").write_text(json.dumps(served, ensure_ascii=False), encoding="utf-8")
         found.append(data.metrics(content))
     before, after = found
+    if not before:
+        raise PackagingError(f"{card['name']} {card['version']}: its test split has no metric to measure int8 by")
     floor = models.find(card["name"]).floor
     losses = {
         metric: {"fp32": before[metric], "int8": after[metric], "loss": lost(metric, before[metric], after[metric])}

@@ -12,6 +12,7 @@ from marina.errors import MarinaError, PackagingError
 from marina.packaging import build, export, zoo
 from marina.packaging.sign import sign
 from marina.packaging.verify import NotVerifiedError, verify
+from marina.training.quantization_data import TrainingData
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +38,14 @@ def test_pack_builds_one_model(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(build, "build", fake_build)
     packaging.pack("cat")
-    assert built == [("cat", "1.0", Path("artifacts"), Path("archive/store"), Path("var/keys"), "full", {}, False)]
+    paths, data = (Path("artifacts"), Path("archive/store"), Path("var/keys")), TrainingData(Path("artifacts/cat/1.0"))
+    assert built == [("cat", "1.0", *paths, "full", {}, False, data)]
     printed = capsys.readouterr().out.replace("\n", "")
     assert "archive cat 1.0, model 1 of 1" in printed
     assert "m.mar  2.3 MB, signed" in printed
     folders = (Path("a"), Path("s"), Path("k"))
     packaging.pack("cat", "2.0", packaging.Preset.quick, "3 of 7", *folders, floor=["f1=0.8"], accept=True)
-    assert built[1] == ("cat", "2.0", *folders, "quick", {"f1": 0.8}, True)
+    assert built[1] == ("cat", "2.0", *folders, "quick", {"f1": 0.8}, True, TrainingData(Path("a/cat/2.0")))
     assert "archive cat 2.0, model 3 of 7" in capsys.readouterr().out
 
 

@@ -150,6 +150,8 @@ def test_the_metrics_of_the_floor_decide_and_otherwise_all(tmp_path, monkeypatch
     for floor in ({}, {"recall": 0.8}, {"rmse": 3.0}):
         with pytest.raises(PackagingError, match=r"recall 0\.9 -> 0\.5;"):
             losses(before, after, floor)
+    with pytest.raises(PackagingError, match="no metric to measure int8 by"):
+        losses({}, {}, {"accuracy": 0.8})
     with pytest.raises(PackagingError, match=r"accuracy 0\.9 -> nan"):
         losses(before, {"accuracy": float("nan")}, {"accuracy": 0.8})
 

@@ -24,7 +24,7 @@ def inputs(codec, arguments, count) -> Tensor:
 
 
 def numbers(response) -> list[float]:
-    places = [ALPHABET.index(one["character"]) + one["confidence"] for one in response["characters"]]
+    places = [ord(one["character"]) + one["confidence"] for one in response["characters"]]
     return [len(places), response["confidence"], *places]
 
 

@@ -21,7 +21,7 @@ BAD = {
 BAD_PDF = {
     "encrypted PDF": (SampleRequest({"body": ENCRYPTED_PDF}), "image"),
     "truncated PDF": (SampleRequest({"body": small_pdf()[:60]}), "image"),
-    "a page that is not there": (SampleRequest({"body": small_pdf(), "pages": "2"}), "pages"),
-    "not a page": (SampleRequest({"body": small_pdf(), "pages": "first"}), "pages"),
-    "pages of an image": (SampleRequest({"body": picture(), "pages": "1"}), "pages"),
+    "a page that is not there": (SampleRequest({"body": small_pdf(), "pages": b"2"}), "pages"),
+    "not a page": (SampleRequest({"body": small_pdf(), "pages": b"first"}), "pages"),
+    "pages of an image": (SampleRequest({"body": picture(), "pages": b"1"}), "pages"),
 }
