@@ -34,7 +34,7 @@ class TextDetection(PageHandler):
     )
 
     def setup(self) -> None:
-        self.page_codec = codecs.load(TextPageCodec, self.folder)
+        self.codec = self.page_codec = codecs.load(TextPageCodec, self.folder)
 
     def read_pages(self, batch: Tensor) -> Sequence[Any]:
         """Return the lines of each page. Outputs that are not finite stay, and are rejected."""
