@@ -6,8 +6,9 @@ from PIL import Image
 from torch import nn
 
 from handlers.codecs.text_page import TextPageCodec
-from handlers.documents.page_handler import PageHandler
+from handlers.documents.page_handler import PageHandler, document_schema
 from handlers.errors import BadRequest
+from handlers.response import INTEGER, NUMBER, STRING, array, schema
 from handlers.text_detection import TextDetection
 from tests.handlers.documents.test_text_detection import BOXES, perfect_output
 from tests.support.bare import PNG, bare, make_request, pixels_of
@@ -130,3 +131,10 @@ def test_an_explained_image_has_no_page(worker):
 
 def test_both_tasks_of_pages_share_the_base_class(worker):
     assert all(isinstance(worker(name).handler, PageHandler) for name in ("ctpn", "invoice"))
+
+
+def test_a_response_has_members_of_an_image_or_pages_that_have_them():
+    of_image, of_pdf = document_schema(lines=array(NUMBER))["oneOf"]
+    assert of_image == schema(model=STRING, version=STRING, lines=array(NUMBER))
+    page = schema(page=INTEGER, width=NUMBER, height=NUMBER, lines=array(NUMBER))
+    assert of_pdf == schema(model=STRING, version=STRING, pages=array(page))
