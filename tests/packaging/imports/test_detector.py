@@ -1,6 +1,7 @@
 """Detectors of torchvision: the response is the library's own output, and one line for what does not fit."""
 
 import io
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torchvision.models.detection import (
 )
 from torchvision.transforms.functional import to_tensor
 
+from handlers.codecs.image import png
 from marina.errors import ModelImportError
 from marina.hosting.host import HostedRequest
 from marina.packaging.imports import detector
@@ -136,3 +138,47 @@ def test_networks_with_sigmoid_heads_have_no_background(tmp_path):
         detector.labels_of(nn.Identity(), 4, options)
     with pytest.raises(ModelImportError, match=one_line("net.py:retinanet has no argument num_classes: --labels")):
         detector.labels_of(nn.Identity(), None, ImportOptions(tmp_path / "w.pth", "net.py:retinanet"))
+
+
+def test_a_detector_is_reported_with_its_origin(tmp_path):
+    model = detector.imported(saved(tmp_path, ssdlite320_mobilenet_v3_large))
+    file = tmp_path / "w.pth"
+    digest = sha256(file.read_bytes()).hexdigest()
+    assert model.found[0].startswith("w.pth: ")
+    assert model.found[0].endswith(f" values, under 'model'; sha256 {digest[:12]}")
+    assert list(model.found[1:]) == ["3 classes, numbered: no --labels", "images of any size"]
+    assert model.options == {"threshold": "0"}
+    assert model.serving == {"batch_size": 1, "explain_steps": 6, "response_timeout": 120}
+    assert model.example == (png(torch.full((3, 240, 320), 128, dtype=torch.uint8)), "image/png")
+    assert model.not_exported == "it scales images and applies NMS itself, for one size at a time"
+    assert model.source.expression == "LibraryDetector.of(ssdlite320_mobilenet_v3_large)"
+
+
+class Detecting(nn.Module):
+    """Returns or raises `output` for any images."""
+
+    def __init__(self, output) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, images: list[torch.Tensor]):
+        if isinstance(self.output, Exception):
+            raise self.output
+        return self.output
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (ValueError("too\nmany"), "n fails on a list of two images: too"),
+        (ValueError(), "n fails on a list of two images: ValueError"),
+        ({"boxes": 1}, "n returns dict; object_detection needs a dictionary for each image"),
+        ([{}], "n returns list; object_detection needs a dictionary for each image"),
+        ([{}, 3], "n returns list; object_detection needs a dictionary for each image"),
+        ([{"boxes": 1}, {}], "n returns no labels, scores of an image; object_detection needs them"),
+    ],
+)
+def test_an_output_that_is_no_detectors_is_described(output, message):
+    with pytest.raises(ModelImportError) as refused:
+        detector.check_output("n", Detecting(output))
+    assert str(refused.value) == message

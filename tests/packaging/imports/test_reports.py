@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from handlers.codecs.image import ImageCodec, png
 from marina.errors import ModelImportError
-from marina.packaging.imports import classifier, detector, matching, network, program
+from marina.packaging.imports import classifier, matching, network, program
 from marina.packaging.imports.checkpoint import Checkpoint
 from marina.packaging.imports.imported_model import ImportOptions
-from tests.packaging.imports.test_detector import saved
 from tests.packaging.imports.test_programs import Net, written
 
 IMAGES = {"size": 4, "channels": 3, "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
@@ -181,20 +179,6 @@ def test_keys_that_do_not_match_are_counted_and_named(given, expected, message):
 
 def test_a_missing_count_of_batches_is_no_problem():
     matching.check("w.pth", "n", tensors("a"), tensors("a", "bn.num_batches_tracked"))
-
-
-def test_a_detector_is_reported_with_its_origin(tmp_path):
-    model = detector.imported(saved(tmp_path, ssdlite320_mobilenet_v3_large))
-    file = tmp_path / "w.pth"
-    digest = sha256(file.read_bytes()).hexdigest()
-    assert model.found[0].startswith("w.pth: ")
-    assert model.found[0].endswith(f" values, under 'model'; sha256 {digest[:12]}")
-    assert list(model.found[1:]) == ["3 classes, numbered: no --labels", "images of any size"]
-    assert model.options == {"threshold": "0"}
-    assert model.serving == {"batch_size": 1, "explain_steps": 6, "response_timeout": 120}
-    assert model.example == (png(torch.full((3, 240, 320), 128, dtype=torch.uint8)), "image/png")
-    assert model.not_exported == "it scales images and applies NMS itself, for one size at a time"
-    assert model.source.expression == "LibraryDetector.of(ssdlite320_mobilenet_v3_large)"
 
 
 def test_a_program_takes_labels_and_no_arguments(tmp_path):
