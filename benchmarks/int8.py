@@ -32,7 +32,7 @@ from marina.training import artifacts
 from marina.training.quantization_data import TrainingData
 
 CPU = torch.device("cpu")
-EXAMPLES = ("resnet18", "text_lstm", "bert_classifier")
+EXAMPLES = ("resnet18", "mobilenet_v1", "text_lstm")
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 BATCHES = 8  # of a side in each pair
 SIDES = ("int8", "onnxruntime fp32", "eager fp32")

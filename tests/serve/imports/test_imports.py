@@ -106,5 +106,6 @@ def test_the_archive_of_another_team_responds_by_its_own_handler(bundle):
     for path in ("/predictions/theirs", "/predictions/theirs/1.0", "/predictions/theirs/2.0"):
         response = bundle.http.post(path, json={"x": 3})
         assert (response.status_code, float(response.text)) == (200, 7.5)
+    assert bundle.http.post("/explanations/theirs", json={"x": 3}).json() == {"slope": 2.5}
     bundle.do("set-default", "theirs", "1.0")
     assert bundle.http.post("/predictions/theirs", json={"x": 1}).status_code == 200
