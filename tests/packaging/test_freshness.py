@@ -66,22 +66,32 @@ def test_a_file_that_is_not_there_has_an_empty_digest(tmp_path):
     assert freshness.digest(tmp_path) == freshness.digest(tmp_path / "none") == ""
 
 
-def test_the_closure_follows_all_forms_of_import(tmp_path, monkeypatch):
+def test_the_closure_follows_every_form_of_import(tmp_path, monkeypatch):
     files = {
+        "models/__init__.py": "",
+        "models/a.py": (
+            "import os, models.b\nfrom models import c\ndef late():\n    from models.parts.d import x\nfrom . import e"
+        ),
+        "models/b.py": "import handlers.one as one\nimport json",
+        "models/c.py": "import models.a",
+        "models/parts/__init__.py": "",
+        "models/parts/d.py": "'\u597d'",
         "handlers/__init__.py": "",
-        "handlers/a.py": "import handlers.text.b\nfrom handlers import c\nimport os, json\n",
-        "handlers/c.py": "from models.d import D  # \u6a21\u578b\n",
-        "handlers/text/__init__.py": "",
-        "handlers/text/b.py": "def f():\n    from handlers.a import x\n",
-        "handlers/unused.py": "",
-        "models/__init__.py": "from marina import settings\n",
-        "models/d.py": "from . import parts\n",
-        "marina/settings.py": "import handlers.unused\n",
+        "handlers/one.py": "import marina.training.run",
+        "marina/training/run.py": "",
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
     monkeypatch.setattr(freshness, "ROOT", tmp_path)
-    expected = {name for name in files if name not in ("handlers/unused.py", "marina/settings.py")}
-    assert list(map(str, freshness.closure(Path("handlers/a.py")))) == sorted(expected)
-    assert freshness.closure(Path("handlers/unused.py")) == [Path("handlers/unused.py")]
+    found = freshness.closure(Path("models/a.py"))
+    assert [str(file) for file in found] == [
+        "handlers/__init__.py", "handlers/one.py", "models/__init__.py", "models/a.py", "models/b.py", "models/c.py",
+        "models/parts/__init__.py", "models/parts/d.py",
+    ]  # fmt: skip
+
+
+def test_a_file_without_imports_of_ours_is_its_own_closure(tmp_path, monkeypatch):
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
+    (tmp_path / "alone.py").write_text("import json\n")
+    assert freshness.closure(Path("alone.py")) == [Path("alone.py")]
