@@ -39,7 +39,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install new data train import archive sign verify serve stop status logs register scale set-default rollback defaults retire \
-        predict explain token load-test export gpu-check test test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
+        predict explain token load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
@@ -167,6 +167,10 @@ ab-report: $(INSTALLED) ## save a page with plots and verdict of EXP= under var/
 test: $(DEV) ## run the tests, on trained starter models
 	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
+
+test-attack: $(DEV) ## attack running bundles in every way of docs/security.md, the long ones too
+	@$(MARINA) archive starter --jobs $(JOBS)
+	$(PY) -m pytest tests/serve/attacks -m "long or not long" --durations 10 $(ARGS)
 
 bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, int8, mirror, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)

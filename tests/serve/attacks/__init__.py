@@ -1,0 +1,1 @@
+"""Attacks of outsiders and local users on a running bundle, each of which must fail."""
