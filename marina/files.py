@@ -9,12 +9,17 @@ from pathlib import Path
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by a rename, so that no reader sees half of the content; only the owner may read the file.
 
-    The temporary file is in the same folder, because a rename is atomic only within one file system.
+    The temporary file is in the same folder, because a rename is atomic only within one file system. It is removed if
+    it can't be written, since a full disk would fill with more of them at each attempt.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    Path(name).replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink()
+        raise
 
 
 def last_lines(path: Path, count: int, size: int = 1 << 18) -> list[str]:

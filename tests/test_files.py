@@ -1,6 +1,11 @@
 """Files that other processes read while they change, and the last lines of logs."""
 
+import errno
+import os
 import stat
+from pathlib import Path
+
+import pytest
 
 from marina import files
 
@@ -16,6 +21,18 @@ def test_an_atomic_write_replaces_the_whole_file_and_leaves_no_other(tmp_path):
     files.write_atomic(path, b"\xff")
     assert path.read_bytes() == b"\xff"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_to_a_full_disk_keeps_the_old_content_and_leaves_no_other_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    path.write_text("old")
+    full = Path("/dev/full").open  # Linux's disk without room
+    monkeypatch.setattr(files.os, "fdopen", lambda descriptor, mode: os.close(descriptor) or full(mode))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.write_atomic(path, "new")
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
 
 

@@ -75,13 +75,15 @@ def serve(
 def _restore(settings: Settings, named: NamedModels) -> DesiredState:
     """Store the desired state to start with, and print what is refused, missing or new."""
     archives = model_store.by_name(settings, named.models)
+    damage = desired_state.damage(settings)
     with desired_state.change(settings) as desired:
         found = [archive for versions in archives.values() for archive in versions]
         stored = restore.specified({**desired.models, **desired.paused}, settings.store)
         candidates = found + [each for each in stored if each.name in (named.models or {each.name})]
         refused = _refused(settings, list(dict.fromkeys(candidates)))
         notes = restore.restore(desired, archives, refused, named)
-    lines = [
+    lines = [f"[yellow]warning[/]  {damage}"] if damage else []
+    lines += [
         f"[red]refused[/]  {refused[archive]}"
         for archive in restore.specified(desired.models, settings.store)
         if archive in refused
@@ -133,6 +135,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print /ready's 
         typer.echo(current.model_dump_json(indent=1))
     else:
         bundle_client.console.print(output.table(settings, current))
+        for warning in current.warnings:
+            bundle_client.console.print(f"[yellow]warning[/]  {warning}", soft_wrap=True, highlight=False)
     problems = [part.reason for part in (current.torchserve, current.envoy) if part.reason] + output.problems(current)
     if not current.ready:
         raise MarinaError("not ready:\n" + "\n".join(f"  {problem}" for problem in problems))

@@ -1,5 +1,6 @@
 """The `marina` command: its verbs by topic, its errors and its exit status."""
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -28,6 +29,7 @@ Exit status: 0 done; 1 it failed, and stderr shows what happened, why and what t
 
 Ports, folders and certificates are settings of the bundle, MARINA_... in the environment: docs/guides/operate.md.
 """
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 TOPICS: dict[str, list[Callable[..., None]]] = {
     "Train and pack": [
         training.train,
@@ -79,6 +81,11 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except ValueError as exc:
         fail(settings_problem(exc))
+    except OSError as exc:
+        if exc.errno not in DISK_FULL:
+            raise
+        place = f" ({exc.filename})" if exc.filename else ""
+        fail(f"{exc.strerror}{place}. What was finished before is kept: free some space, and run the command again.")
 
 
 def fail(message: str) -> None:

@@ -59,6 +59,16 @@ def prepare_torchserve(settings: Settings) -> None:
     shutil.rmtree(settings.sockets / "models", ignore_errors=True)
 
 
+def render_bootstrap(settings: Settings) -> None:
+    """Write Envoy's bootstrap configuration; with a full disk, the one of the last start is used."""
+    try:
+        bootstrap.render(settings)
+    except OSError as exc:
+        if not bootstrap.bootstrap_file(settings).exists():
+            raise
+        print(f"Envoy starts with the configuration of its last start: {exc}", file=sys.stderr)
+
+
 def main(program: str) -> None:
     """Become the program."""
     settings = Settings()
@@ -73,7 +83,7 @@ def main(program: str) -> None:
         torchserve.render(settings)
         command, environment = torchserve.command(settings), torchserve.environment(settings)
     elif program == "envoy":
-        bootstrap.render(settings)
+        render_bootstrap(settings)
         options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:

@@ -1,5 +1,6 @@
 """`marina ab`: the requests that each verb sends to control, and its output."""
 
+import errno
 import getpass
 import json
 import socket
@@ -164,6 +165,29 @@ def test_an_error_is_one_line_without_a_traceback(monkeypatch, capsys, error):
     assert caught.value.code == 1
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{error}\n")
+
+
+@pytest.mark.parametrize("place", [None, "artifacts/x"])
+def test_a_full_disk_is_one_line_without_a_traceback(monkeypatch, capsys, place):
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", place)
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    assert caught.value.code == 1
+    named = " (artifacts/x)" if place else ""
+    expected = f"No space left on device{named}. What was finished before is kept: free some space, and run"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def test_other_errors_of_the_system_keep_their_traceback(monkeypatch):
+    def fail() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "var")
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(PermissionError):
+        command_line.main()
 
 
 def test_errors_are_red_on_a_terminal(monkeypatch, capsys):

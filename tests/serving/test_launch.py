@@ -1,5 +1,6 @@
 """The launcher: workers of an instance, and the commands that it becomes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -93,6 +94,19 @@ def test_envoy_starts_with_its_bootstrap(became, settings):
     options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
     command = ["/bin/envoy", "-c", f"{settings.run}/envoy.json", *options]
     assert became == ["tied", ("bootstrap", settings), ("/bin/envoy", command, dict(os.environ), str(settings.run))]
+
+
+def test_envoy_starts_with_its_last_configuration_if_the_disk_is_full(became, settings, monkeypatch, capsys):
+    def full(_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bootstrap, "render", full)
+    with pytest.raises(OSError, match="No space left"):
+        launch.main("envoy")  # there is no earlier one
+    bootstrap.bootstrap_file(settings).write_text("{}")
+    launch.main("envoy")
+    assert became[-1][0] == "/bin/envoy"
+    assert capsys.readouterr().err.startswith("Envoy starts with the configuration of its last start: ")
 
 
 def test_control_is_the_module_of_the_api(became, settings):

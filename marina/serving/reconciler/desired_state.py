@@ -5,6 +5,7 @@ and `make clean`: `marina serve` restores it.
 """
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,23 +167,56 @@ def former_state_file(settings: Settings) -> Path:
     return settings.run / "models.json"
 
 
+def last_good_file(settings: Settings) -> Path:
+    """Return the copy of the state that Marina saved last, for the time when the file itself can't be read."""
+    return settings.state / "models.json.last"
+
+
 def load(settings: Settings) -> DesiredState:
-    """Return the stored state; empty while there is no file. Raises MarinaError for a file that can't be read."""
-    for path in (state_file(settings), former_state_file(settings)):
-        if path.exists():
-            try:
-                return DesiredState.model_validate_json(path.read_bytes())
-            except ValidationError as exc:
-                raise MarinaError(
-                    f"{path} can't be read ({exc.errors()[0]['msg']}): restore it from a backup, or remove it to serve "
-                    "the newest version of every model"
-                ) from exc
-    return DesiredState()
+    """Return the stored state; empty while there is no file.
+
+    The last good copy stands in for a file that can't be read: see `damage`. Raises MarinaError if there is none.
+    """
+    path = next((path for path in (state_file(settings), former_state_file(settings)) if path.exists()), None)
+    if path is None:
+        return DesiredState()
+    try:
+        return _read(path)
+    except MarinaError:
+        if not last_good_file(settings).exists():
+            raise
+        return _read(last_good_file(settings))
+
+
+def damage(settings: Settings) -> str | None:
+    """Return why the stored state can't be read and the last good copy is used; None if it can."""
+    try:
+        if state_file(settings).exists():
+            _read(state_file(settings))
+    except MarinaError as exc:
+        copy = last_good_file(settings)
+        return f"{exc}. Until then {copy.name} holds, as the last command wrote it" if copy.exists() else str(exc)
+    return None
+
+
+def _read(path: Path) -> DesiredState:
+    try:
+        return DesiredState.model_validate_json(path.read_bytes())
+    except ValidationError as exc:
+        raise MarinaError(
+            f"{path} can't be read ({exc.errors()[0]['msg']}): restore it from a backup, or remove it to serve "
+            "the newest version of every model"
+        ) from exc
 
 
 def save(settings: Settings, desired: DesiredState) -> None:
-    """Store the state."""
-    write_atomic(state_file(settings), desired.model_dump_json(indent=2) + "\n")
+    """Store the state, and a copy of it. A damaged file is kept beside it under another name."""
+    if damage(settings):
+        kept = state_file(settings).with_name(f"models.json.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+        state_file(settings).rename(kept)
+    text = desired.model_dump_json(indent=2) + "\n"
+    for path in (state_file(settings), last_good_file(settings)):
+        write_atomic(path, text)
     former_state_file(settings).unlink(missing_ok=True)
 
 

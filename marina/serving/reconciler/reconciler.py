@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import httpx
 
-from marina.errors import TorchServeError
+from marina.errors import MarinaError, TorchServeError
 from marina.serving.envoy import gateway
 from marina.serving.envoy.gateway import Gateway
 from marina.serving.envoy.route_state import NO_EXTENSION, ExtendRoutes, ModelRouteState
 from marina.serving.reconciler import desired_state
 from marina.serving.reconciler.desired_state import DesiredState
 from marina.serving.reconciler.model_version import ModelVersion
-from marina.serving.reconciler.status import BundleStatus, ModelStatus, Peers, ServerStatus
+from marina.serving.reconciler.status import BundleStatus, ModelStatus, Peers, ServerStatus, low_disk
 from marina.serving.torchserve import process
 from marina.serving.torchserve.client import Keys, Liveness, TorchServe
 from marina.settings import Settings
@@ -92,7 +92,8 @@ class Reconciler:
 
     async def _reconcile(self) -> None:
         """Poll everything once, begin the next steps, and publish Envoy's configuration."""
-        self.desired = desired_state.load(self.settings)
+        with contextlib.suppress(MarinaError):  # damaged, and without a copy: go on with what was loaded last
+            self.desired = desired_state.load(self.settings)
         liveness = await self._connect()
         self._sync_versions()
         if self._torchserve is not None and liveness == "up":
@@ -110,7 +111,10 @@ class Reconciler:
             for version in self._versions.values():
                 version.remove_workers(self._torchserve, self._gateway)
         ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
-        self._status = BundleStatus(ready=ready, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models)
+        warnings = [text for text in (desired_state.damage(self.settings), low_disk(self.settings)) if text]
+        self._status = BundleStatus(
+            ready=ready, warnings=warnings, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models
+        )
 
     def _taking_over(self, liveness: Liveness) -> bool:
         """Return True while a restarted control process must leave Envoy's routes as they are.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from typing import Literal
 
 import httpx
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 State = Literal["waiting", "refused", "registering", "loading", "checking", "ready", "failed", "stopped", "retiring"]
 Canary = Literal["answered", "none: the archive gives no example"]
 PEER_POLL_SECONDS = 1.0
+MIN_FREE_BYTES = 500_000_000
 
 
 class VersionStatus(BaseModel):
@@ -43,12 +45,27 @@ class ServerStatus(BaseModel):
 
 
 class BundleStatus(BaseModel):
-    """Status of the node. `ready`: both servers and every model are ready."""
+    """Status of the node. `ready`: both servers and every model are ready.
+
+    `warnings` name what will need an operator although requests are served: a damaged file, a full disk.
+    """
 
     ready: bool
+    warnings: list[str] = []
     torchserve: ServerStatus
     envoy: ServerStatus
     models: dict[str, ModelStatus]
+
+
+def low_disk(settings: Settings) -> str | None:
+    """Return a warning if the disk of `var` has less than MIN_FREE_BYTES left; None if it has more."""
+    free = shutil.disk_usage(settings.var).free
+    if free >= MIN_FREE_BYTES:
+        return None
+    return (
+        f"{free // 1_000_000} MB are free on the disk of {settings.var}: models are served on, but no log, command or "
+        "experiment can be written once it is full"
+    )
 
 
 class Peers:

@@ -130,6 +130,22 @@ def test_a_damaged_file_is_named(settings):
         desired_state.load(settings)
 
 
+def test_the_last_good_copy_stands_in_for_a_damaged_file_which_is_kept(settings):
+    desired_state.save(settings, serving_versions(settings, "1.0"))
+    assert desired_state.damage(settings) is None
+    file = desired_state.state_file(settings)
+    file.write_text('{"models": {"m": {"default": ')
+    assert desired_state.load(settings) == serving_versions(settings, "1.0")
+    assert desired_state.damage(settings).startswith(f"{file} can't be read (")
+    assert file.read_text() == '{"models": {"m": {"default": ', "reading changes nothing"
+    with desired_state.change(settings) as desired:
+        desired.add(archive(settings, "2.0"), 1)
+    (kept,) = settings.state.glob("models.json.damaged-*")
+    assert kept.read_text() == '{"models": {"m": {"default": '
+    assert desired_state.damage(settings) is None
+    assert list(desired_state.load(settings).models["m"].versions) == ["1.0", "2.0"]
+
+
 def test_a_dropped_version_is_remembered_as_retired_until_it_is_added_again(settings):
     desired = serving_versions(settings, "1.0", "2.0", "3.0")
     for version in ("1.0", "2.0"):

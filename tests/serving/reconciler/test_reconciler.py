@@ -8,7 +8,7 @@ import pytest
 
 from marina.errors import TorchServeError
 from marina.serving.envoy.route_state import RouteExtension, VersionRouteState
-from marina.serving.reconciler import desired_state, reconciler
+from marina.serving.reconciler import desired_state, reconciler, status
 from marina.serving.reconciler.desired_state import DesiredState
 from marina.serving.reconciler.reconciler import Reconciler
 from marina.serving.reconciler.status import ServerStatus
@@ -45,6 +45,28 @@ def test_a_reconciler_registers_the_desired_state_and_is_ready_when_all_versions
     assert sum("set-default" in call for call in servers.calls) == 2
     assert found.route_states()["cat"].default == "1.0"
     assert found.route_states()["cat"].versions == {"1.0": VersionRouteState(20), "2.0": VersionRouteState(20)}
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["with a copy", "without one"])
+def test_a_damaged_state_and_a_full_disk_are_named_and_end_no_service(settings, servers, copy, monkeypatch):
+    store_desired(settings, cat=["1.0"])
+    servers.start()
+
+    async def use():
+        found = Reconciler(settings)
+        assert (await passes(found)).warnings == []
+        desired_state.state_file(settings).write_text("{")
+        if not copy:
+            desired_state.last_good_file(settings).unlink()
+        monkeypatch.setattr(status, "MIN_FREE_BYTES", 2**80)
+        return await passes(found, 2)
+
+    found = asyncio.run(use())
+    assert found.ready
+    assert list(found.models) == ["cat"]
+    damaged, full = found.warnings
+    assert "state/models.json can't be read" in damaged
+    assert f"MB are free on the disk of {settings.var}" in full
 
 
 def test_a_changed_default_is_set_in_torchserve_once(settings, servers):
