@@ -38,7 +38,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install new data train import archive sign verify serve stop status logs register scale set-default rollback defaults retire \
+.PHONY: help install new data train import archive sign verify serve stop status logs backup restore register scale set-default rollback defaults retire \
         predict explain token load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
@@ -104,6 +104,12 @@ status: $(INSTALLED) ## what runs, and what is ready
 
 logs: $(INSTALLED) ## follow the logs
 	@$(MARINA) logs
+
+backup: $(INSTALLED) ## save state, keys, experiments, faces, settings and archives in FILE=marina.tar.gz
+	@$(MARINA) backup $(or $(FILE),$(error give FILE=, as in FILE=../marina.tar.gz)) $(ARGS)
+
+restore: $(INSTALLED) ## put the files of FILE= in their places; what is there is moved aside
+	@$(MARINA) restore $(or $(FILE),$(error give FILE=, as in FILE=../marina.tar.gz))
 
 token: $(INSTALLED) ## print the headers for TorchServe's own APIs
 	@$(MARINA) token

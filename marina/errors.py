@@ -14,6 +14,7 @@
         ├── VariantNotReadyError    a version that an experiment names can't respond
         ├── ConflictError           another change came first
         ├── NothingToRollBackError  the experiment has no earlier state
+        ├── DatabaseReplacedError   the database lacks experiments that this node has routed by
         └── NotAppliedError         the change is stored, but Envoy does not run on it yet
 
 A message gives what happened, why, and what to do. The command line prints it without a traceback and exits with 1;
@@ -86,6 +87,10 @@ class ConflictError(ExperimentError):
 
 class NothingToRollBackError(ExperimentError):
     """There is no earlier state of the experiment to restore."""
+
+
+class DatabaseReplacedError(ExperimentError):
+    """The database was emptied, or is another one: it lacks experiments that this node has routed by."""
 
 
 class NotAppliedError(ExperimentError):

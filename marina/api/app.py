@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
 
 from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, openapi
+from marina.errors import DatabaseReplacedError
 from marina.experiments.control_loop import ControlLoop
 from marina.experiments.database import connect
 from marina.experiments.manager import ExperimentManager, StateCache
@@ -46,7 +47,6 @@ class ExperimentRuntime:
         """Run until cancelled."""
         engine = await self._connect()
         try:
-            await asyncio.to_thread(self._cache.refresh, engine)
             self._state.engine = engine
             self._state.manager = ExperimentManager(engine, self._cache, self._reconciler)
             await ControlLoop(self._settings, engine, self._cache, self._state.manager).run()
@@ -56,8 +56,10 @@ class ExperimentRuntime:
     async def _connect(self) -> Engine:
         while True:
             try:
-                return await asyncio.to_thread(connect, self._settings.database_url)
-            except (SQLAlchemyError, ValueError, OSError) as exc:
+                engine = await asyncio.to_thread(connect, self._settings.database_url)
+                await asyncio.to_thread(self._cache.refresh, engine)
+                return engine
+            except (SQLAlchemyError, ValueError, OSError, DatabaseReplacedError) as exc:
                 logger.error("experiments wait for their database: %s", exc)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -69,11 +71,15 @@ def exit_on_failure(loop: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-async def ready(response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
-    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why."""
+async def ready(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
+    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why.
+
+    Warnings name what will need an operator although requests are served.
+    """
     status = await reconciler.status()
     response.status_code = 200 if status.ready else 503
-    return status
+    problem = request.app.state.experiment_states.problem
+    return status.model_copy(update={"warnings": [*status.warnings, problem]}) if problem else status
 
 
 def served_models(reconciler: Reconciler) -> dict[str, openapi.ServedModel]:
@@ -104,7 +110,7 @@ def app(settings: Settings) -> FastAPI:
     application = FastAPIOffline(
         title="Marina", docs_url="/docs", redoc_url=None, static_url="/docs/static", lifespan=lifespan
     )
-    application.state.reconciler = reconciler
+    application.state.reconciler, application.state.experiment_states = reconciler, cache
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
     application.add_api_route("/ready", ready, responses={503: {"model": BundleStatus}}, tags=["readiness"])

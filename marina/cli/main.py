@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from marina.cli import (
+    backup,
     benchmark,
     bundle,
     checks,
@@ -40,7 +41,16 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         packaging.verify,
         packaging.export,
     ],
-    "Serve": [bundle.serve, bundle.stop, bundle.status, bundle.logs, inference.token, checks.gpu_check],
+    "Serve": [
+        bundle.serve,
+        bundle.stop,
+        bundle.status,
+        bundle.logs,
+        backup.backup,
+        backup.restore,
+        inference.token,
+        checks.gpu_check,
+    ],
     "Versions": [
         versions.register,
         versions.scale,

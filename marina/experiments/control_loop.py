@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from marina.errors import ConflictError, NotAppliedError, UnknownExperimentError
+from marina.errors import ExperimentError
 from marina.experiments import bandit, feedback, history, log_ingest, queries
 from marina.experiments.guardrail import RecentRequests, request_stats, violation
 from marina.experiments.history import State
@@ -30,7 +30,7 @@ RETENTION_SECONDS = 90 * 86_400.0  # of requests and feedback; the history stays
 MIN_WEIGHT_CHANGE = 0.5  # percent: smaller changes of a bandit are not worth moving users
 
 # Errors of operation, logged without a traceback
-EXPECTED_ERRORS = (SQLAlchemyError, httpx.HTTPError, ConflictError, UnknownExperimentError, NotAppliedError)
+EXPECTED_ERRORS = (SQLAlchemyError, httpx.HTTPError, ExperimentError)
 
 
 class ControlLoop:

@@ -5,15 +5,17 @@ depend on the database.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine
 
 from marina.errors import (
+    DatabaseReplacedError,
     ExperimentError,
     NotAppliedError,
     TorchServeError,
@@ -30,6 +32,8 @@ from marina.serving.envoy import gateway
 from marina.serving.envoy.route_state import Models, RouteExtension
 from marina.serving.reconciler.reconciler import Reconciler
 from marina.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 CONFIRM_SECONDS = 15.0
 POLL_SECONDS = 0.1
@@ -50,8 +54,8 @@ class StateCache:
 
     def __init__(self, settings: Settings) -> None:
         self._file = cache_file(settings)
-        content = self._file.read_bytes() if self._file.exists() else b"{}"
-        self.states: Mapping[str, State] = STATES.validate_json(content)
+        self.problem: str | None = None  # why the states can't be read from the database, for operators
+        self.states: Mapping[str, State] = self._read()
 
     @property
     def running(self) -> dict[str, State]:
@@ -59,8 +63,21 @@ class StateCache:
         return {name: state for name, state in self.states.items() if state.running}
 
     def refresh(self, engine: Engine) -> None:
-        """Read the database, where another node may have changed something."""
-        self.update(history.current(engine))
+        """Read the database, where another node may have changed something.
+
+        Raises DatabaseReplacedError, and keeps the states, if it lacks an experiment: changes are never deleted.
+        """
+        states = history.current(engine)
+        missing = ", ".join(sorted(self.states.keys() - states.keys()))
+        if missing:
+            self.problem = (
+                f"the database of the experiments has lost {missing}: it was emptied or replaced. Requests are routed "
+                f"as before. Restore it from a backup (`marina restore`), or remove {self._file} and `make stop serve` "
+                "to begin without these experiments"
+            )
+            raise DatabaseReplacedError(self.problem)
+        self.problem = None
+        self.update(states)
 
     def update(self, states: Mapping[str, State]) -> None:
         """Replace the states; the file is written only if they differ."""
@@ -68,6 +85,18 @@ class StateCache:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._file, STATES.dump_json(dict(states), indent=1).decode())
             self.states = states
+
+    def _read(self) -> dict[str, State]:
+        """Return the states in the file; a damaged file is kept under another name, and the database read instead."""
+        if not self._file.exists():
+            return {}
+        try:
+            return STATES.validate_json(self._file.read_bytes())
+        except ValidationError as exc:
+            kept = self._file.with_name(f"{self._file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+            self._file.rename(kept)
+            logger.error("%s was damaged (%s), and is now %s", self._file, exc.errors()[0]["msg"], kept.name)
+            return {}
 
     def route_extension(self, models: Models) -> RouteExtension:
         """Return the routes of all running experiments, for the reconciler to publish."""

@@ -14,6 +14,12 @@ from tests.api.client import call
 from tests.api.conftest import CARD
 
 
+def test_ready_names_a_lost_database_although_models_are_served(application):
+    application.state.experiment_states.problem = "the database of the experiments has lost e"
+    response = call(application, "GET", "/ready")
+    assert (response.status_code, response.json()["warnings"]) == (200, ["the database of the experiments has lost e"])
+
+
 def test_ready_is_the_status_of_the_reconciler(application):
     response = call(application, "GET", "/ready")
     assert response.status_code == 200

@@ -82,6 +82,22 @@ def test_connecting_is_retried_until_the_database_responds(setup, database, monk
     assert messages[1:] == [f"experiments wait for their database: {why}" for why in ("mysql", "read-only")]
 
 
+def test_an_emptied_database_is_waited_for_and_named(setup, database, monkeypatch, caplog):
+    setup.cache.update({"e": state(a=90, b=10)})
+
+    async def sleep(seconds: float) -> None:
+        assert "has lost e" in setup.cache.problem
+        assert setup.app.manager is None
+        history.append(database, state(a=90, b=10), "me", "create", "", after=0)  # restored
+
+    monkeypatch.setattr(experiment_runtime, "asyncio", SimpleNamespace(sleep=sleep, to_thread=asyncio.to_thread))
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(setup.runtime.run())
+    assert setup.app.engine is database
+    assert setup.cache.problem is None
+    assert "has lost e" in caplog.text
+
+
 def test_a_programming_error_is_not_retried(setup, monkeypatch):
     def connect(url: str):
         raise TypeError(url)

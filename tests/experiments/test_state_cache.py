@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from marina.errors import DatabaseReplacedError
 from marina.experiments import history
 from marina.experiments.manager import StateCache, cache_file
 from marina.experiments.routing.matcher_tree import route_extension
@@ -41,3 +44,28 @@ def test_the_file_is_written_when_something_has_changed(tmp_path):
     kept.unlink()
     cache.update(dict(states))
     assert not kept.exists()
+
+
+def test_an_emptied_database_replaces_no_state_and_is_named_until_it_is_restored(database, tmp_path):
+    cache = StateCache(Settings(var=tmp_path / "var"))
+    states = {"e": state(a=90, b=10), "f": state(a=50, b=50)}
+    cache.update(states)
+    with pytest.raises(DatabaseReplacedError, match=r"has lost e, f: it was emptied or replaced\. Requests are routed"):
+        cache.refresh(database)
+    assert cache.states == StateCache(Settings(var=tmp_path / "var")).states == states
+    assert "has lost e, f" in cache.problem
+    history.append(database, state(a=90, b=10), "me", "create", "", after=0)
+    with pytest.raises(DatabaseReplacedError, match="has lost f:"):
+        cache.refresh(database)
+    cache.update({"e": states["e"]})
+    cache.refresh(database)
+    assert cache.problem is None
+
+
+def test_a_damaged_file_is_kept_under_another_name(tmp_path, caplog):
+    kept = cache_file(Settings(var=tmp_path))
+    kept.write_text('{"e": ')
+    assert StateCache(Settings(var=tmp_path)).states == {}
+    (damaged,) = tmp_path.glob("experiments.json.damaged-*")
+    assert damaged.read_text() == '{"e": '
+    assert damaged.name in caplog.text
