@@ -186,9 +186,11 @@ class TaskHandler(ABC, Generic[Input]):
             response = Response.of(content, summary)
         except ValueError:  # JSON has no NaN; the rest of the batch must not fail with this request
             logger.exception("the response of %s can't be sent: %r", self.card["name"], content)
-            return Response.internal_error("the reply holds a number that is not finite")
+            return Response.internal_error("the response has a number that is not finite")
         if len(response.body) > MAX_BYTES:
-            return Response.internal_error(f"the reply of {len(response.body)} bytes is over the limit of {MAX_BYTES}")
+            return Response.internal_error(
+                f"the response of {len(response.body)} bytes is over the limit of {MAX_BYTES}"
+            )
         return response
 
 

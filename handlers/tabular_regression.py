@@ -60,7 +60,7 @@ class TabularRegression(TaskHandler[list[float]]):
     def explain(self, decoded: list[float], target: str | None) -> ResponseLike:
         """Return the weight of each column, in the target's units."""
         if target is not None:
-            raise BadRequest("target", f"there is only one: {self.codec.target}")
+            raise BadRequest("target", f"{self.codec.target} is the only target of this model; leave `target` out")
         row = self.collate([decoded]).to(self.device)  # (1, C)
         average = torch.zeros_like(row)
         attributions, delta = integrated_gradients(

@@ -58,7 +58,7 @@ class TextDetection(PageHandler):
         def score(pages: Tensor) -> Tensor:
             """Mean logit of the line's proposals: (N, 1, H, W) -> (N,)."""
             output = self.network(enlarge(pages) if found.enlarged else pages)
-            return output[..., 0].flatten(1)[:, line.places.to(self.device)].mean(dim=1)
+            return output[..., 0].flatten(1)[:, line.proposals.to(self.device)].mean(dim=1)
 
         response = self.explain_score(page.pixels, batch, 1.0, score, decoded.as_png, 1 if found.enlarged else None)
         named = {**page_number(page), **self._named(line, page)}

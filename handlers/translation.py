@@ -81,7 +81,7 @@ class Translation(TaskHandler[TranslationInput]):
         if decoded.alignment:
             response |= {
                 "source": self.codec.pieces(decoded.text),
-                "target": self.codec.written(best[0].tokens),
+                "target": self.codec.token_texts(best[0].tokens),
                 "alignment": round_weights(best[0].alignment[:, : len(decoded.tokens) - 1]),
             }
         return response
@@ -109,6 +109,6 @@ class Translation(TaskHandler[TranslationInput]):
         return {
             "translation": self.codec.text(hypotheses[0].tokens),
             "source": self.codec.pieces(decoded.text),
-            "target": self.codec.written(hypotheses[0].tokens),
+            "target": self.codec.token_texts(hypotheses[0].tokens),
             "weights": round_weights(lost.view(len(written), -1)[:-1, :-1]),  # without either <END>
         }

@@ -69,7 +69,7 @@ class SubwordCodec(byte_pairs.TokenizerCodec):
         """Return the text of a translation's token ids, which are without <END>."""
         return str(self._tokenizer.decode(list(numbers)))
 
-    def written(self, numbers: Sequence[int]) -> list[str]:
+    def token_texts(self, numbers: Sequence[int]) -> list[str]:
         """Return the characters that each token adds to the text of `text`."""
         texts = [self.text(numbers[:count]) for count in range(len(numbers) + 1)]
         return [after[len(before) :].strip() for before, after in pairwise(texts)]

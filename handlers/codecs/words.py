@@ -1,4 +1,4 @@
-"""Codec for texts as words: Chinese is segmented by jieba, each word has a number."""
+"""Codec for texts as ids of words; jieba segments Chinese into words."""
 
 import logging
 import re
@@ -15,24 +15,26 @@ from torch import Tensor
 
 jieba.setLogLevel(logging.WARNING)  # it logs every dictionary that it loads
 
-PAD, UNK = 0, 1
+PAD, UNK = 0, 1  # ids of the tokens in SPECIAL
 SPECIAL = ("<PAD>", "<UNK>")
+# Links, and what Weibo adds to a text: reposts ("//@user"), mentions ("@user") and replies ("回复").
 NOISE = re.compile(r"https?://\S+|//@\S+|@[\w-]+|回复")
 
 
 @dataclass(frozen=True)
 class TextCodec:
-    """Words of a text, at most `max_words`, without `stop_words`; `vocabulary` starts with <PAD> and <UNK>.
+    """Vocabulary, and what is left of a text: at most its first `max_words` words, without `stop_words`.
 
-    A text has at most `max_characters` characters.
+    The id of a word is its index in `vocabulary`, which starts with <PAD> and <UNK>. A text of more than
+    `max_characters` characters is rejected by the handler, which checks that.
     """
 
     vocabulary: Sequence[str]
     stop_words: Sequence[str]
     max_words: int
     max_characters: int
-    padding: ClassVar[int] = PAD  # fills the shorter texts of a batch
-    blank: ClassVar[int] = PAD  # explanations begin with it
+    padding: ClassVar[int] = PAD  # id that fills up the shorter texts of a batch
+    blank: ClassVar[int] = PAD  # id of the baseline text of explanations (integrated gradients)
 
     @classmethod
     def fit(
@@ -44,8 +46,8 @@ class TextCodec:
         min_count: int = 2,
     ) -> "TextCodec":
         """Return the codec whose vocabulary is every word that occurs at least `min_count` times in `texts`."""
-        without = cls([], stop_words, max_words, max_characters)
-        counts = Counter(word for text in texts for word in without.words(text))
+        unfitted = cls([], stop_words, max_words, max_characters)
+        counts = Counter(word for text in texts for word in unfitted.words(text))
         kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
         return cls([*SPECIAL, *kept], stop_words, max_words, max_characters)
 
@@ -76,13 +78,13 @@ class TextCodec:
         return self.prepare_tokens(self.split(text))
 
     def numbers(self, words: Sequence[str]) -> Tensor:
-        """Return the ids of words, (T,) of int64; <UNK> for no words, so that a text of stop words gets a response."""
+        """Return the ids of words, (T,) of int64; one <UNK> for no words, so that a text of stop words is valid."""
         return torch.tensor([self._number_of.get(word, UNK) for word in words] or [UNK])
 
     def display(self, words: Sequence[str]) -> list[str]:
-        """Return the words as explanations show them."""
+        """Return the words as explanations show them: unchanged, as other codecs have tokens that are not readable."""
         return list(words)
 
     def is_known(self, word: str) -> bool:
-        """Return whether the vocabulary has this word; <PAD> and <UNK> are none."""
+        """Return whether the vocabulary has this word; <PAD> and <UNK> are no words."""
         return word in self._number_of and word not in SPECIAL

@@ -13,7 +13,7 @@ from handlers.codecs.text_page import Page, remove_padding
 from handlers.documents import invoice_fields
 from handlers.documents.text_proposals import TextLine, best_proposal, connect_lines
 
-REACH = 20  # pixels: the proposals of a line touch, and cells of a table may be close together
+MAX_FORM_LINE_GAP = 20  # pixels; smaller than MAX_LINE_GAP, because cells of a table may be close together
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def detect_lines(proposals: Tensor, closest: bool = False) -> list[list[TextLine
 
     With `closest`, a page without lines has its best proposal instead.
     """
-    found = [connect_lines(output, REACH) if output.isfinite().all() else [] for output in proposals]
+    found = [connect_lines(output, MAX_FORM_LINE_GAP) if output.isfinite().all() else [] for output in proposals]
     return [
         lines or ([best_proposal(output)] if closest else []) for lines, output in zip(found, proposals, strict=True)
     ]

@@ -1,7 +1,8 @@
-"""Program that renders pages of a PDF: the file on stdin, a line of JSON and grey pixels on stdout.
+"""Program that renders pages of a PDF: reads the file from stdin, writes a line of JSON and grey pixels to stdout.
 
-PDF is a language whose interpreter, pdfium, is C++. In a process of its own, with limits of time and memory, a hostile
-file ends that process and not the worker. Nothing but pypdfium2 is imported: it starts in a tenth of a second.
+pdfium, the renderer, is C++ code: a malicious file may crash it, or take all time and memory. In a process of its own,
+with limits of both, such a file ends that process and not the worker. The program imports only pypdfium2 and the
+standard library, and so starts in a tenth of a second.
 """
 
 import json
@@ -12,10 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 DPI = 150  # an A4 page has 1240 x 1754 pixels, above the input size of the text detectors
-POINTS = 72  # per inch: the unit of PDF
-MAX_PAGES = 10  # that are rendered for one request
-MAX_PIXELS = 40_000_000  # of all pages rendered for one request
-MAX_SECONDS = 5  # of processor time; a worker that renders for a whole batch must stay within its response timeout
+POINTS = 72  # per inch; the unit of lengths in PDF
+MAX_PAGES = 10  # rendered for one request
+MAX_PIXELS = 40_000_000  # of these pages together
+MAX_SECONDS = 5  # of CPU time; a worker that renders for a whole batch must stay within its response timeout
 MAX_MEMORY = 1 << 30  # bytes of address space
 ENCRYPTED = 4  # FPDF_ERR_PASSWORD
 
@@ -29,17 +30,17 @@ class RefusedPdfError(ValueError):
 
 
 def limit_resources() -> None:
-    """Limit this process's memory and processor time; macOS refuses the former."""
+    """Limit this process's memory and CPU time; macOS can't limit memory."""
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS + 1))  # ends with SIGXCPU, then SIGKILL
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
 
 def render(data: bytes, first: int, last: int) -> tuple[dict[str, Any], list[bytes]]:
-    """Render the pages `first` to `last`, counted from 1; `last` 0 stands for the last page there is.
+    """Render the pages `first` to `last`, counted from 1; a `last` of 0 means the last page of the file.
 
-    Returns the head, {"pages": [{"number", "width", "height", "points"}, ...]}, and the grey pixels of each page, row
-    by row. `points` is the page's width and height in 1/72 inch. Raises RefusedPdfError.
+    Returns the head, which is the line of JSON, {"pages": [{"number", "width", "height", "points"}, ...]}, and the grey
+    pixels of each page, row by row. `points` is the page's width and height in 1/72 inch. Raises RefusedPdfError.
     """
     import pypdfium2
 
@@ -66,26 +67,26 @@ def render(data: bytes, first: int, last: int) -> tuple[dict[str, Any], list[byt
 
 
 def pixel_rows(bitmap: Any) -> bytes:
-    """Return a grey bitmap's pixels, width x height, without the bytes that fill up its rows."""
+    """Return a grey bitmap's pixels, width x height, without the padding at the end of each row."""
     rows = memoryview(bitmap.buffer).cast("B")
     return b"".join(rows[start : start + bitmap.width] for start in range(0, len(rows), bitmap.stride))
 
 
 def chosen_pages(count: int, first: int, last: int) -> range:
-    """Return the numbers of the pages to render of the `count` that there are. Raises RefusedPdfError.
+    """Return the numbers of the pages to render of a file of `count` pages. Raises RefusedPdfError.
 
     >>> list(chosen_pages(5, 2, 3)), list(chosen_pages(3, 1, 0))
     ([2, 3], [1, 2, 3])
     """
-    there = f"the PDF has {count} page{'s' * (count != 1)}"
+    found = f"the PDF has {count} page{'s' * (count != 1)}"
     if count == 0:
         raise RefusedPdfError("the PDF has no pages")
     if max(first, last) > count:
-        raise RefusedPdfError(f"{there}, and no page {max(first, last)}", "pages")
+        raise RefusedPdfError(f"{found}, and no page {max(first, last)}", "pages")
     pages = range(first, (last or count) + 1)
     if len(pages) > MAX_PAGES:
         raise RefusedPdfError(
-            f"{there}, and a request reads at most {MAX_PAGES}: choose some, as in pages=1-{MAX_PAGES}", "pages"
+            f"{found}, and a request reads at most {MAX_PAGES}: choose some, as in pages=1-{MAX_PAGES}", "pages"
         )
     return pages
 
@@ -97,12 +98,12 @@ def check_pixels(sizes: list[tuple[float, float]]) -> None:
         width, height = max(sizes, key=math.prod)
         raise RefusedPdfError(
             f"the pages have {pixels:.3g} pixels at {DPI} dpi, over the limit of {MAX_PIXELS}: the largest is "
-            f"{width / POINTS:.4g} x {height / POINTS:.4g} inches"
+            f"{width / POINTS:.4g} x {height / POINTS:.4g} inches; choose fewer or smaller pages"
         )
 
 
 def main(first: int, last: int) -> None:
-    """Render the PDF on stdin; errors that the client can correct are in the head."""
+    """Render the PDF on stdin. For an error that the client can correct, the head is {"field", "reason"}."""
     limit_resources()
     pixels: list[bytes] = []
     try:
@@ -112,7 +113,10 @@ def main(first: int, last: int) -> None:
     except ModuleNotFoundError as exc:
         head = {"field": "image", "reason": f"this server reads images only, not PDF: it has no {exc.name}"}
     except MemoryError:
-        head = {"field": "image", "reason": f"the PDF takes more than {MAX_MEMORY} bytes of memory"}
+        head = {
+            "field": "image",
+            "reason": f"the PDF takes more than {MAX_MEMORY} bytes of memory to render: choose fewer pages",
+        }
     sys.stdout.buffer.writelines([json.dumps(head).encode(), b"\n", *pixels])
 
 

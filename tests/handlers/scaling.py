@@ -1,5 +1,8 @@
 """A handler for tests that multiplies a number, and a function that sends requests to it."""
 
+import json
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 from ts.context import RequestProcessor
@@ -27,7 +30,7 @@ class Scaling(TaskHandler[Tensor]):
 
     request_schema = {"application/json": {}}  # noqa: RUF012
     response_schema = {"type": "object"}  # noqa: RUF012
-    no_explanation_reason = "a product explains itself"
+    no_explanation_reason = "this test handler has no explanations"
 
     def setup(self) -> None:
         self.requests, self.batches, self.explained = [], [], []
@@ -59,13 +62,27 @@ class Explaining(Scaling):
         return {"prediction": 0, "why": target}
 
 
-def post(handler, context, *requests):
-    """Return (status, phrase), content type, x-prediction and body for each request, (fields, headers), of a batch."""
+class HandlerResponse(NamedTuple):
+    """The response to one request of a batch; `prediction` is the header x-prediction, None without one."""
+
+    status: tuple[int, str]  # code and reason phrase
+    content_type: str
+    prediction: str | None
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def post(handler, context, *requests) -> list[HandlerResponse]:
+    """Send one batch of requests, (fields, headers), to the handler; return the responses in order."""
     context.request_processor = [RequestProcessor(dict(headers)) for _, headers in requests]
     context.request_ids = {i: f"id-{i}" for i in range(len(requests))}
     bodies = handler.handle([fields for fields, _ in requests], context)
     got = []
     for i, body in enumerate(bodies):
         headers = context.get_response_headers(i)
-        got.append((context.get_response_status(i), headers.get("content-type"), headers.get("x-prediction"), body))
+        status = context.get_response_status(i)
+        got.append(HandlerResponse(status, headers.get("content-type"), headers.get("x-prediction"), body))
     return got

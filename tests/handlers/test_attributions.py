@@ -157,7 +157,10 @@ def test_weights_of_columns_add_up_from_the_average_row(table_handler):
     }
     with pytest.raises(BadRequest) as caught:
         table_handler.explain([12.0, 1.0], "价")
-    assert (caught.value.field, caught.value.reason) == ("target", "there is only one: 价")
+    assert (caught.value.field, caught.value.reason) == (
+        "target",
+        "价 is the only target of this model; leave `target` out",
+    )
 
 
 def test_the_convergence_delta_of_a_table_is_in_its_units(table_handler):

@@ -1,6 +1,4 @@
-"""The base class, on a handler that multiplies a number: loading, batches, explanations, headers and counts."""
-
-import json
+"""The base class of handlers, tested by one that multiplies a number: loading, batches, explanations, metrics."""
 
 import pytest
 import torch
@@ -19,7 +17,7 @@ def test_the_weights_of_the_folder_are_loaded_for_inference_only(served, folder,
     assert not handler.network.training
     assert handler.optimized_network(torch.tensor([[2.0]])).tolist() == [[6.0]]
     assert handler.requests == []  # no example, no warm-up
-    assert threads == [2]
+    assert threads == [2]  # the card's `serving.threads`
 
 
 @pytest.mark.parametrize(
@@ -44,17 +42,17 @@ def test_the_example_warms_up_every_batch_size(served, folder):
     (request,) = handler.requests
     assert (request.body, request.request_id) == ({"x": 1}, "warm-up")
     assert request.headers == {"content-type": "application/json"}
-    assert handler.batches == [(1, True), (2, True), (3, True)]
+    assert handler.batches == [(1, True), (2, True), (3, True)]  # sizes, each in inference mode
 
 
-def test_the_good_requests_of_a_batch_share_one_forward_pass(served):
+def test_the_valid_requests_of_a_batch_share_one_forward_pass(served):
     handler, context = served(Scaling)
     one, bad, two = post(handler, context, ({"x": "1.5"}, {}), ({}, {}), ({"x": "-2"}, {}))
     body = b'{"model":"scale","version":"2.1","prediction":4.5,"of":1.5}'
     assert one == ((200, "OK"), "application/json", '{"prediction":4.5}', body)
-    assert json.loads(two[3])["prediction"] == -6
+    assert two.json["prediction"] == -6
     assert bad[:3] == ((400, "Bad Request"), "application/json", None)
-    assert json.loads(bad[3]) == {"code": 400, "type": "BadRequest", "message": "not given", "field": "x"}
+    assert bad.json == {"code": 400, "type": "BadRequest", "message": "not given", "field": "x"}
     assert handler.batches == [(2, True)]
     assert [request.request_id for request in handler.requests] == ["id-0", "id-1", "id-2"]
 
@@ -89,10 +87,11 @@ def test_explanations_come_after_the_forward_pass_in_the_order_of_requests(serve
         None,
         b'{"model":"scale","version":"2.1","prediction":0,"why":"t"}',
     )
-    assert json.loads(predicted[3])["prediction"] == 6
-    assert json.loads(default[3])["why"] is None
-    assert (bad[0], json.loads(bad[3])["field"]) == ((400, "Bad Request"), "target")
+    assert predicted.json["prediction"] == 6
+    assert default.json["why"] is None
+    assert (bad.status, bad.json["field"]) == ((400, "Bad Request"), "target")
     assert picture[1:] == ("image/png", None, b"\x89PNG")
+    # Input, target, and whether inference mode was on, in which there are no gradients.
     assert sorted(handler.explained) == [
         (1.0, "t", False),
         (3.0, None, False),
@@ -103,12 +102,12 @@ def test_explanations_come_after_the_forward_pass_in_the_order_of_requests(serve
 
 def test_a_handler_without_explanations_returns_the_reason(served):
     handler, context = served(Scaling)
-    ((status, _, _, body),) = post(handler, context, ({"x": "1"}, EXPLAIN))
-    assert status == (400, "Bad Request")
-    assert json.loads(body)["message"] == "a product explains itself"
-    assert json.loads(body)["field"] == "explain"
+    (response,) = post(handler, context, ({"x": "1"}, EXPLAIN))
+    assert response.status == (400, "Bad Request")
+    assert response.json["message"] == "this test handler has no explanations"
+    assert response.json["field"] == "explain"
 
 
-def test_the_schemas_of_the_card():
+def test_the_schemas_that_the_card_records():
     assert Scaling.api() == {"request": Scaling.request_schema, "reply": Scaling.response_schema, "explanation": None}
     assert Explaining.api()["explanation"] == {"type": "object"}

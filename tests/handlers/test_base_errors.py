@@ -1,7 +1,5 @@
 """Errors in the base class: bugs, outputs that are not finite, responses that are too large."""
 
-import json
-
 import pytest
 import torch
 
@@ -23,17 +21,17 @@ def test_an_output_that_is_not_finite_is_an_error_of_its_request_alone(served):
     handler, context = served(Scaling)
     handler.optimized_network = lambda batch: torch.where(batch > 1, float("inf"), batch)
     bad, good = post(handler, context, ({"x": "2"}, {}), ({"x": "1"}, {}))
-    assert (bad[0], bad[2]) == ((500, "Internal Server Error"), None)
-    assert json.loads(bad[3])["message"] == "the network's output is not finite"
-    assert good[0] == (200, "OK")
+    assert (bad.status, bad.prediction) == ((500, "Internal Server Error"), None)
+    assert bad.json["message"] == "the network's output is not finite"
+    assert good.status == (200, "OK")
 
 
 def test_nan_in_a_response_is_an_error_of_its_request_alone(served, monkeypatch, caplog):
     handler, context = served(Scaling)
     monkeypatch.setattr(handler, "encode", lambda output, decoded: {"n": float("nan") if decoded > 1 else 0})
     bad, good = post(handler, context, ({"x": "2"}, {}), ({"x": "1"}, {}))
-    assert (bad[0][0], good[0][0]) == (500, 200)
-    assert json.loads(bad[3])["message"] == "the reply holds a number that is not finite"
+    assert (bad.status[0], good.status[0]) == (500, 200)
+    assert bad.json["message"] == "the response has a number that is not finite"
     assert "the response of scale can't be sent: {'model': 'scale', 'version': '2.1', 'n': nan}" in caplog.text
 
 
@@ -41,10 +39,10 @@ def test_nan_in_a_response_is_an_error_of_its_request_alone(served, monkeypatch,
 def test_a_response_over_the_limit_is_an_error(served, monkeypatch, size, status):
     handler, context = served(Scaling)
     monkeypatch.setattr(handler, "encode", lambda output, decoded: Response(b"x" * size, content_type="text/plain"))
-    ((got, _, _, body),) = post(handler, context, ({"x": "2"}, {}))
-    assert got[0] == status
+    (response,) = post(handler, context, ({"x": "2"}, {}))
+    assert response.status[0] == status
     if status == 500:
-        assert json.loads(body)["message"] == f"the reply of {size} bytes is over the limit of {MAX_BYTES}"
+        assert response.json["message"] == f"the response of {size} bytes is over the limit of {MAX_BYTES}"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,7 @@ def test_a_response_over_the_limit_is_an_error(served, monkeypatch, size, status
         (torch.tensor([[1.0, 2.0], [1.0, float("nan")], [float("inf"), 0.0]]), [True, False, False]),
         (torch.tensor([[[1.0], [float("inf")]], [[1.0], [-1.0]]]), [False, True]),
         (torch.tensor([float("inf"), -float("inf"), 1.0]), [False, False, True]),
-        (torch.full((2, 1), 3e38), [True, True]),  # though their sum is not finite
+        (torch.full((2, 1), 3e38), [True, True]),  # each is finite, though their sum overflows
         ([torch.ones(2), torch.tensor([1.0, float("nan")])], [True, False]),
         ([1.0, float("nan"), float("inf"), "text", None], [True, False, False, True, True]),
     ],

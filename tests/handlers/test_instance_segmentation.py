@@ -16,7 +16,7 @@ from handlers.codecs.letterbox import LetterboxCodec
 from marina.packaging.build import build
 from marina.training import run
 from marina.training.tasks.common.boxes import BoxAugment
-from marina.training.tasks.instance_segmentation import average_precisions, squared
+from marina.training.tasks.instance_segmentation import average_precisions, letterbox_masks
 from models.parts.masks import pasted
 from tests.support import coco_samples
 from tests.support.samples import picture, png
@@ -58,7 +58,7 @@ def test_masks_are_in_pixels_of_the_image_as_sent(worker, monkeypatch, size):
     expected[round(0.2 * height) : round(0.8 * height), round(0.1 * width) : round(0.4 * width)] = 1
     expected = masks.encode(np.asfortranarray(expected))
     assert masks.iou([found["mask"]], [expected], [0])[0, 0] > 0.9
-    back = squared([found["mask"]], image)[0]  # and training sees it where the network did
+    back = letterbox_masks([found["mask"]], image)[0]  # and training sees it where the network did
     there = pasted(half[None], image.to_square(box), (SQUARE, SQUARE))[0]
     off = max(1, SQUARE / max(size) / 2)  # its edges, by a pixel of the square or half a pixel of the image
     assert (back.bool() != there).sum() <= off * 2 * (there.sum(dim=0).max() + there.sum(dim=1).max())

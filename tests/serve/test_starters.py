@@ -1,4 +1,4 @@
-"""The trained models over HTTP: metrics as in their cards, and bad input, which kills no worker."""
+"""The trained starter models over HTTP: metrics as in their cards, and bad input, which ends no worker."""
 
 import io
 import json
@@ -20,7 +20,8 @@ from tests.support.samples import bomb, picture
 pytestmark = pytest.mark.serve
 
 
-def workers(starters, name: str) -> list[tuple[str, int]]:
+def worker_pids(starters, name: str) -> list[tuple[str, int]]:
+    """Return the status and the pid of each worker of a model, from TorchServe's management API."""
     url = f"http://127.0.0.1:{starters.settings.management_port}/models/{name}"
     response = httpx.get(url, headers=starters.token("management"), trust_env=False)
     return [(worker["status"], worker["pid"]) for worker in response.json()[0]["workers"]]
@@ -37,66 +38,69 @@ def test_the_metric_over_http_is_the_one_in_the_card(starters, tests_of, name):
     assert len(responses) == card["data"]["sizes"]["test"]
     assert measured
     for metric, value in measured.items():
-        # Sums over another batch differ in the last bits of a float32; no predicted class may change because of it.
+        # Batches of other sizes round differently in float32; that may change a regression slightly, but no class.
         assert value == pytest.approx(card["metrics"][metric], abs=1e-4 if TASK[name] == "tabular_regression" else 1e-9)
 
 
 def test_a_photograph_of_a_cat_is_a_cat(starters):
-    """As `curl -T cat.png` sends it; one of the classes of cats is explained, another one on request."""
+    """The image is sent as by `curl -T cat.png`, and explained for the class `tabby`, and as a PNG heatmap."""
     cat = png(torch.from_numpy(photos.chelsea()).permute(2, 0, 1))
     best = starters.http.put("/predictions/efficientnet_lite0", content=cat).json()["predictions"]
     assert {row["label"] for row in best[:3]} == {"tabby", "tiger cat", "Egyptian cat"}
-    why = starters.http.put("/explanations/efficientnet_lite0", content=cat, params={"target": "tabby"}).json()
-    assert why["target"]["label"] == "tabby"
-    picture_of = {"accept": "image/png"}
-    heat = starters.http.put("/explanations/efficientnet_lite0", content=cat, headers=picture_of)
-    assert Image.open(io.BytesIO(heat.content)).format == "PNG"
+    explanation = starters.http.put("/explanations/efficientnet_lite0", content=cat, params={"target": "tabby"}).json()
+    assert explanation["target"]["label"] == "tabby"
+    accept = {"accept": "image/png"}
+    heatmap = starters.http.put("/explanations/efficientnet_lite0", content=cat, headers=accept)
+    assert Image.open(io.BytesIO(heatmap.content)).format == "PNG"
 
 
-def json_of(**members) -> EvaluationRequest:
+def json_request(**members) -> EvaluationRequest:
     return EvaluationRequest(json.dumps(members).encode(), "application/json", None)
 
 
-def raw(body: bytes, content_type: str = "application/octet-stream") -> EvaluationRequest:
+def raw_request(body: bytes, content_type: str = "application/octet-stream") -> EvaluationRequest:
     return EvaluationRequest(body, content_type, None)
 
 
-BAD = {
-    "truncated JPEG": (IMAGES, raw(picture(kind="JPEG")[:500], "image/jpeg"), "image"),
-    "bomb of an image": (IMAGES, raw(bomb(), "image/png"), "image"),
-    "empty image": (IMAGES, raw(b"", "image/png"), "image"),
-    "12 numbers": (TABLES, json_of(features=[1] * 12), "features"),
-    "NaN": (TABLES, json_of(features=[float("nan"), *[1] * 12]), "features"),
-    "text of 1 MB": (TEXTS, json_of(text="好" * 350_000), "text"),
-    "empty text": (TEXTS, raw(b"", "text/plain"), "text"),
-    "wrong JSON": (STARTERS, raw(b'{"text": ', "application/json"), "body"),
-    "nothing": (STARTERS, raw(b""), ""),
+# By case: the models that it is sent to, the request, and the beginning of the field that the error names.
+BAD_INPUTS = {
+    "truncated JPEG": (IMAGES, raw_request(picture(kind="JPEG")[:500], "image/jpeg"), "image"),
+    "decompression bomb": (IMAGES, raw_request(bomb(), "image/png"), "image"),
+    "empty image": (IMAGES, raw_request(b"", "image/png"), "image"),
+    "12 numbers": (TABLES, json_request(features=[1] * 12), "features"),
+    "NaN": (TABLES, json_request(features=[float("nan"), *[1] * 12]), "features"),
+    "text of 1 MB": (TEXTS, json_request(text="好" * 350_000), "text"),
+    "empty text": (TEXTS, raw_request(b"", "text/plain"), "text"),
+    "truncated JSON": (STARTERS, raw_request(b'{"text": ', "application/json"), "body"),
+    "empty body": (STARTERS, raw_request(b""), ""),
 }
 
 
-@pytest.mark.parametrize(("name", "case"), [(name, case) for case, (names, _, _) in BAD.items() for name in names])
-def test_bad_input_is_rejected_and_kills_no_worker(starters, name, case):
-    _, request, field = BAD[case]
-    before = workers(starters, name)
-    for verb in ("predictions", "explanations"):
-        (response,) = send_all(starters, f"/{verb}/{name}", [request])
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for case, (names, _, _) in BAD_INPUTS.items() for name in names]
+)
+def test_bad_input_is_rejected_and_ends_no_worker(starters, name, case):
+    _, request, field = BAD_INPUTS[case]
+    before = worker_pids(starters, name)
+    for endpoint in ("predictions", "explanations"):
+        (response,) = send_all(starters, f"/{endpoint}/{name}", [request])
         assert 400 <= response.status_code < 500, response.text
         assert response.json()["code"] == response.status_code
         assert response.json()["field"].startswith(field)
         assert response.json()["message"]
-    assert workers(starters, name) == before
+    assert worker_pids(starters, name) == before
     assert before[0][0] == "READY"
 
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_a_body_over_the_limit_gets_a_413_with_json(starters, name):
-    (response,) = send_all(starters, f"/predictions/{name}", [raw(b"0" * 34_000_000)])
+    (response,) = send_all(starters, f"/predictions/{name}", [raw_request(b"0" * 34_000_000)])
     assert response.status_code == 413
     assert (response.json()["code"], response.json()["field"]) == (413, "body")
 
 
-def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
-    """Registered by hand with a long delay, so that the eight are sure to meet in one batch."""
+def test_one_bad_image_in_a_batch_of_eight_fails_alone(starters, tests_of):
+    """TorchServe's API registers lenet with a batch delay of 500 ms, so that eight parallel requests are one batch."""
     management = f"http://127.0.0.1:{starters.settings.management_port}/models"
     token = starters.token("management")
     starters.do("retire", "lenet", "1.0")
@@ -105,11 +109,12 @@ def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
         added = client.post(management, params={**options, "synchronous": "true"})
         assert added.status_code == 200, added.text
         try:
-            before = workers(starters, "lenet")
-            eight = [*tests_of("lenet")[:7], raw(picture(kind="JPEG")[:500], "image/jpeg")]
-            responses = send_all(starters, "/predictions/lenet", [*eight[3:], *eight[:3]])
+            before = worker_pids(starters, "lenet")
+            eight = [*tests_of("lenet")[:7], raw_request(picture(kind="JPEG")[:500], "image/jpeg")]
+            rotated = [*eight[3:], *eight[:3]]  # the bad one is fifth: valid requests come before and after it
+            responses = send_all(starters, "/predictions/lenet", rotated)
             assert sorted(response.status_code for response in responses) == [200] * 7 + [400]
-            assert workers(starters, "lenet") == before
+            assert worker_pids(starters, "lenet") == before
         finally:
             client.delete(f"{management}/lenet/1.0").raise_for_status()
     starters.do("register", "lenet", "1.0")
@@ -118,11 +123,13 @@ def test_one_bad_image_in_a_batch_of_eight(starters, tests_of):
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_metrics_have_labels_for_model_and_version(starters, tests_of, name):
-    send_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw(b"")])
+    send_all(starters, f"/predictions/{name}", [tests_of(name)[0], raw_request(b"")])
     labels = rf'ModelName="{name}",ModelVersion="1.0"'
-    refused = rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]'
+    rejected = rf'^marina_bad_requests_total{{{labels},Field="\w+".*}} [1-9]'
     # A worker reports its counts once a second.
-    eventually(lambda: re.search(refused, starters.http.get("/metrics").text, re.MULTILINE), "the refusal is counted")
+    eventually(
+        lambda: re.search(rejected, starters.http.get("/metrics").text, re.MULTILINE), "the bad request is counted"
+    )
     text = starters.http.get("/metrics").text
     for stage in ("decode", "forward", "encode", "request"):
         seconds = re.search(rf"^marina_{stage}_seconds_sum{{{labels}.*}} (\S+)$", text, re.MULTILINE)

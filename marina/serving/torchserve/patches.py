@@ -1,21 +1,23 @@
 """Patches of two Java classes of TorchServe 0.12.0, its last release, as edits of their bytecode.
 
-A class is identified by its SHA-256; that of another release stays as it is.
+A class file is identified by its SHA-256; one of another release is not patched.
 
 Batching without waiting (org.pytorch.serve.wlm.Model): a single request is taken at once, and a burst as one batch.
-TorchServe takes the first job of its queue and then polls for more until `maxBatchDelay` ms are over, so that every
-single request waits for nothing; and it stops polling as soon as no time is left, so that with a delay of 0 a batch
-would never hold more than two. One comparison decides: `if (maxDelay <= 0) break`. The patch makes it
+TorchServe takes the first job of its queue and then polls for more until `maxBatchDelay` ms are over, so that a
+single request waits for the whole delay; and it stops polling as soon as no time is left, so that with a delay of 0 a
+batch would never hold more than two. One comparison decides: `if (maxDelay <= 0) break`. The patch makes it
 `if (maxDelay < 0) break`: with a delay of 0 all queued jobs are taken, up to the batch size, without waiting.
-The workers of a model also take turns at its queue by a lock. With continuous batching a busy worker polls the queue
-between two steps (`pollInferJob`), and would block there until an idle one, which holds the lock, receives a job: its
-streams would stop. So the patch replaces the call that locks by seven NOPs; the queue itself is thread-safe.
+
+Continuous batching without blocking (the same class): a lock lets one worker of a model poll the queue at a time. A
+busy worker polls between two steps (`pollInferJob`), and would block there until the idle worker that holds the lock
+receives a job: the busy worker's streams would stop. The patch replaces the call that locks by seven NOPs; the queue
+itself is thread-safe.
 
 Streams over gRPC (org.pytorch.serve.job.GRPCJob): after each part of a response TorchServe's continuous batching checks
-that the client is still connected, but `isOpen` returns `isCancelled()`, the opposite. So a stream ends after its first
-part, and continues after its client has left. The patch makes it `!isCancelled()`. A call of Predictions is complete
-with its first part, and a second one would be an error that ends the worker: such a job is not open from then on. Only
-StreamPredictions streams.
+that the client is still connected, but `isOpen` returns `isCancelled()`, the opposite. So the stream of a
+connected client ends after its first part, and that of one who has left continues. The patch makes it `!isCancelled()`
+for StreamPredictions. A call of Predictions, which is unary, is complete with its first part, and a second part would
+be an error that ends the worker: for such a job `isOpen` returns false.
 """
 
 import hashlib
@@ -30,9 +32,10 @@ GRPC_STREAMS_VARIABLE = "MARINA_GRPC_STREAMS"  # environment variable by which w
 
 @dataclass(frozen=True)
 class ClassPatch:
-    """Edits of the class file `member` of TorchServe's jar, if its hash is `sha256`.
+    """Edits of the class file `member` of TorchServe's jar, valid for the file whose hash is `sha256`.
 
-    Each of the `edits` holds the original bytes, their replacement, and the maximum number of replacements, -1 for all.
+    Each of the `edits` holds the original bytes, their replacement, and the maximum number of replacements, -1 for
+    no limit.
     """
 
     member: str
@@ -40,7 +43,7 @@ class ClassPatch:
     edits: tuple[tuple[bytes, bytes, int], ...]
 
     def patched(self, jar: Path) -> bytes | None:
-        """Return the patched class; None if the jar is of another TorchServe."""
+        """Return the patched class file; None if the jar is of another release."""
         with zipfile.ZipFile(jar) as archive:
             content = archive.read(self.member)
         if hashlib.sha256(content).hexdigest() != self.sha256:
@@ -52,7 +55,7 @@ class ClassPatch:
     def write(self, jar: Path, classes: Path) -> bool:
         """Write the class to the folder that is first on the JVM's class path.
 
-        Return False, and remove the file, for another TorchServe.
+        Return False for a jar of another release, and remove a patch that an earlier start wrote.
         """
         file, content = classes / self.member, self.patched(jar)
         if content is None:
@@ -63,13 +66,13 @@ class ClassPatch:
         return True
 
     def active(self, classes: Path) -> bool:
-        """Return True if a TorchServe that starts with these classes has the patch."""
+        """Return whether a TorchServe with the folder `classes` on its class path has the patch."""
         return (classes / self.member).is_file()
 
 
-# lconst_0, lcmp, then "continue if greater" or "continue if greater or equal", over the three bytes of the break.
+# lconst_0, lcmp, then ifgt or ifge, which jumps over the break (the three bytes of a goto, 0xa7).
 BREAK_AT_ZERO, BREAK_BELOW_ZERO = bytes.fromhex("09949d0006a7"), bytes.fromhex("09949c0006a7")
-# this.lock.lockInterruptibly(), the first call in pollInferJob; the unlocking code checks which thread holds the lock.
+# this.lock.lockInterruptibly(), the first call in pollInferJob. Its `finally` unlocks only if this thread has the lock.
 LOCK, NOPS = bytes.fromhex("2ab40100b601b8"), bytes(7)
 
 BATCHING = ClassPatch(
@@ -78,12 +81,13 @@ BATCHING = ClassPatch(
     ((BREAK_AT_ZERO, BREAK_BELOW_ZERO, -1), (LOCK, NOPS, 1)),
 )
 
-# attribute_length, max_stack, max_locals, code_length; aload_0, getfield observer, checkcast, invokevirtual isCancelled
+# Header of isOpen's Code attribute: attribute_length, max_stack, max_locals, code_length.
 HEAD, PATCHED_HEAD = bytes.fromhex("0000003d 0001 0001 0000000b"), bytes.fromhex("0000004b 0003 0001 00000019")
-IS_CANCELLED = bytes.fromhex("2a b40007 c00041 b60040")
-RETURN = bytes.fromhex("ac")
+IS_CANCELLED = bytes.fromhex("2a b40007 c00041 b60040")  # aload_0, getfield observer, checkcast, invokevirtual
+RETURN = bytes.fromhex("ac")  # ireturn
 NOT = bytes.fromhex("04 82")  # iconst_1, ixor
-# -getCmd().ordinal() >>> 31, which is 0 for PREDICT, the first, and 1 for all others; iand. A jump would need a frame.
+# "& (-getCmd().ordinal() >>> 31)": 0 for PREDICT, whose ordinal is 0, and 1 for all other commands. Arithmetic, because
+# a jump would need a stack map frame as well.
 AND_STREAMS = bytes.fromhex("2a b60094 b6009e 74 101f 7c 7e")
 
 GRPC_STREAMS = ClassPatch(

@@ -44,7 +44,7 @@ def unpacked(masks: Sequence[Rle], size: tuple[int, int]) -> Tensor:
     return held
 
 
-def squared(masks: Sequence[Rle], image: Letterboxed) -> Tensor:
+def letterbox_masks(masks: Sequence[Rle], image: Letterboxed) -> Tensor:
     """Return masks of an image as sent as (M, S, S) of uint8, in its letterboxed square."""
     left, top, right, bottom = image.window
     held = torch.zeros(len(masks), *image.pixels.shape[1:], dtype=torch.uint8)
@@ -84,14 +84,14 @@ class InstanceSegmentation(ObjectDetection):
 
     def target(self, image: Letterboxed, target: Mapping[str, Any]) -> Target:
         easy = [mask for mask, difficult in zip(target["masks"], target["difficult"], strict=True) if not difficult]
-        return {**super().target(image, target), "masks": squared(easy, image)}
+        return {**super().target(image, target), "masks": letterbox_masks(easy, image)}
 
     def new_metric(self) -> Metric:
         return MaskAP50()
 
-    def found(self, raw: Tensor) -> Sequence[Detections]:
+    def metric_detections(self, output: Tensor) -> Sequence[Detections]:
         size = (self.codec.size, self.codec.size)
-        return [{**one, "masks": pasted(one["shapes"], one["boxes"], size)} for one in self.detector.detections(raw)]
+        return [{**one, "masks": pasted(one["shapes"], one["boxes"], size)} for one in self.detector.detections(output)]
 
     @staticmethod
     def score(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -100,12 +100,14 @@ class InstanceSegmentation(ObjectDetection):
         return {name: float(found[name]) for name in ("map_50", "map", "box_map_50", "box_map")}
 
     @staticmethod
-    def figures(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
+    def coco_metrics(
+        truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> dict[str, Any]:
         return average_precisions(truths, responses, labels)
 
-    def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
-        masks = squared([one["mask"] for one in objects], image)
-        return {**super().squared(image, objects), "masks": masks}
+    def response_target(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
+        masks = letterbox_masks([one["mask"] for one in objects], image)
+        return {**super().response_target(image, objects), "masks": masks}
 
-    def drawn(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
-        return super().drawn(painted(pixels, target["masks"].to(torch.bool)), target, names)
+    def overlay_objects(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
+        return super().overlay_objects(painted(pixels, target["masks"].to(torch.bool)), target, names)

@@ -13,18 +13,22 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from handlers.codecs.letterbox import LetterboxCodec, Letterboxed
+from handlers.vision.detection import THRESHOLD
 from marina.training.data.batches import Examples, encoded
 from marina.training.data.dataset import Dataset, Split
 from marina.training.task import EvaluationRequest, Task
-from marina.training.tasks.common.boxes import MAP50, BoxAugment, average_precision, drawn, labels_of
+from marina.training.tasks.common.boxes import MAP50, BoxAugment, average_precision, labels_of, overlay_boxes
 from models.parts.detection import Detections, Detector, Target
 
-GRID = 16  # images in a picture
+GRID_IMAGES = 16  # images in a grid, of GRID_COLUMNS a row
+GRID_COLUMNS = 4
 
 
 class ObjectDetection(Task):
-    """Images are squares (N, 3, S, S) of uint8, boxes in pixels of the square. The network has its own
-    losses (models/parts/detection.py), which are summed, and logged separately.
+    """Training and evaluation of detectors.
+
+    Images are letterboxed to squares (N, 3, S, S) of uint8, and boxes are in pixels of the square. The network computes
+    its own losses (models/parts/detection.py); training minimizes their sum and logs each.
     """
 
     METRIC = "map_50"
@@ -44,12 +48,15 @@ class ObjectDetection(Task):
         return encoded(split.inputs, split.targets, self.encode_one, self.data.memory)
 
     def encode_one(self, file: bytes, target: Mapping[str, Any]) -> tuple[Tensor, Target]:
-        """Return the square of an image, and its target in pixels of the square."""
+        """Return the letterboxed image, (3, S, S) of uint8, and its target in pixels of that square."""
         image = self.codec.letterbox(file)
         return image.pixels, self.target(image, target)
 
     def target(self, image: Letterboxed, target: Mapping[str, Any]) -> Target:
-        """Return the target of an image in its square: all objects but the difficult ones."""
+        """Return the objects of an image in pixels of its square, without those marked `difficult` in the data.
+
+        Such an object (a term of PASCAL VOC) is hard to recognize: to miss it is no error in evaluation.
+        """
         easy = ~torch.tensor(target["difficult"], dtype=torch.bool)
         boxes = image.to_square(torch.tensor(target["boxes"], dtype=torch.float32).view(-1, 4))
         return {"boxes": boxes[easy], "labels": torch.tensor(target["labels"], dtype=torch.int64)[easy]}
@@ -58,7 +65,7 @@ class ObjectDetection(Task):
         return MAP50()
 
     def loss(self, outputs: Tensor, targets: Any) -> Tensor:
-        raise NotImplementedError("a detector's losses begin with the images: see training_step")
+        raise NotImplementedError("a detector computes its losses from images, not from outputs: call training_step")
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, list[Target]], dataloader_idx: int
@@ -76,14 +83,14 @@ class ObjectDetection(Task):
 
     def validation_step(self, batch: tuple[Tensor, list[Target]], _: int) -> None:
         images, targets = batch
-        self.metric.update(self.found(self.network(images).float()), targets)
+        self.metric.update(self.metric_detections(self.network(images).float()), targets)
         loss = torch.stack(list(self.detector.losses(images, targets).values())).sum()
         self.log("loss/validation", loss, batch_size=len(targets), sync_dist=True)
         self.log(f"{self.METRIC}/validation", self.metric, prog_bar=True, batch_size=len(targets))
 
-    def found(self, raw: Tensor) -> Sequence[Detections]:
+    def metric_detections(self, output: Tensor) -> Sequence[Detections]:
         """Return the network's output in the form that the validation metric takes."""
-        return self.detector.detections(raw)
+        return self.detector.detections(output)
 
     @classmethod
     def requests(cls, data: Dataset) -> Iterator[EvaluationRequest]:
@@ -104,8 +111,10 @@ class ObjectDetection(Task):
         return {name: float(found[name]) for name in ("map_50", "map")}
 
     @staticmethod
-    def figures(truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> dict[str, Any]:
-        """Return the average precision of each class and its curve, among others."""
+    def coco_metrics(
+        truths: Sequence[Any], responses: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the metrics that COCO defines, among them the average precision and the curve of each class."""
         return average_precision(truths, responses, labels)
 
     def report(
@@ -113,42 +122,47 @@ class ObjectDetection(Task):
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the average precision of each class; draw its curve at IoU 0.5, and a picture of the detections."""
         labels = labels_of(truths, responses)
-        found = self.figures(truths, responses, labels)
+        found = self.coco_metrics(truths, responses, labels)
         figure = Figure((6, 5), layout="constrained")
         axes = figure.subplots()
-        curves = found["precision"][0, :, :, 0, -1]  # at the first IoU, objects of any size: (101, classes)
-        for place, curve in zip(found["classes"].view(-1).tolist(), curves.T, strict=True):
-            axes.plot(np.linspace(0, 1, len(curve)), curve, label=labels[place])
+        # At the first IoU, 0.5, for objects of all sizes, and the largest number of detections: (101 recalls, classes).
+        curves = found["precision"][0, :, :, 0, -1]
+        for index, curve in zip(found["classes"].view(-1).tolist(), curves.T, strict=True):
+            axes.plot(np.linspace(0, 1, len(curve)), curve, label=labels[index])
         axes.set(xlabel="recall", ylabel="precision", title="precision and recall at IoU 0.5", ylim=(0, 1.02))
         axes.legend(fontsize="small")
         figure.savefig(plots / "precision_recall.png")
-        to_pil_image(self._grid(self.data.test, responses)).save(plots / "detections.png")
+        to_pil_image(self._detections_grid(self.data.test, responses)).save(plots / "detections.png")
         each = zip(found["classes"].view(-1).tolist(), found["map_per_class"].view(-1).tolist(), strict=True)
-        return {}, {"classes": {labels[place]: {"map": value} for place, value in each}}
+        return {}, {"classes": {labels[index]: {"map": value} for index, value in each}}
 
     def on_train_start(self) -> None:
-        """Show on TensorBoard the network's input."""
+        """Log a grid of augmented training images, with their objects, to TensorBoard."""
         if self.logger is None:
             return
-        pixels, targets = self.augment(*self.train_examples[list(range(min(GRID, len(self.train_examples))))])
+        pixels, targets = self.augment(*self.train_examples[list(range(min(GRID_IMAGES, len(self.train_examples))))])
         names = [[self.data.labels[number] for number in target["labels"].tolist()] for target in targets]
-        pictures = [self.drawn(*one) for one in zip(pixels, targets, names, strict=True)]
-        self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=4))  # type: ignore[attr-defined]
+        pictures = [self.overlay_objects(*one) for one in zip(pixels, targets, names, strict=True)]
+        self.logger.experiment.add_image("images/train", make_grid(pictures, nrow=GRID_COLUMNS))  # type: ignore[attr-defined]
 
-    def _grid(self, split: Split, responses: Sequence[Mapping[str, Any]]) -> Tensor:
-        """Return the first images of the split, in their squares, with the detections that a client gets by default."""
+    def _detections_grid(self, split: Split, responses: Sequence[Mapping[str, Any]]) -> Tensor:
+        """Return a grid of the first images of the split, with the detections that a request returns by default."""
         pictures = []
-        for file, response in zip(split.inputs[:GRID], responses, strict=False):
+        for file, response in zip(split.inputs[:GRID_IMAGES], responses, strict=False):
             image = self.codec.letterbox(file)
-            sure = [one for one in response["objects"] if one["score"] >= 0.5]
-            pictures.append(self.drawn(image.pixels, self.squared(image, sure), [one["label"] for one in sure]))
-        return make_grid(pictures, nrow=4)
+            confident = [one for one in response["objects"] if one["score"] >= THRESHOLD]
+            pictures.append(
+                self.overlay_objects(
+                    image.pixels, self.response_target(image, confident), [one["label"] for one in confident]
+                )
+            )
+        return make_grid(pictures, nrow=GRID_COLUMNS)
 
-    def squared(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
-        """Return the objects of a response in the square of their image."""
+    def response_target(self, image: Letterboxed, objects: Sequence[Mapping[str, Any]]) -> Target:
+        """Return the objects of a response, which are in pixels of the image as sent, as a target in its square."""
         boxes = image.to_square(torch.tensor([one["box"] for one in objects]).view(-1, 4))
         return {"boxes": boxes, "labels": torch.tensor([self.data.labels.index(one["label"]) for one in objects])}
 
-    def drawn(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
-        """Return the image, (3, S, S) of uint8, with the objects and a name at each."""
-        return drawn(pixels, target["boxes"], names)
+    def overlay_objects(self, pixels: Tensor, target: Target, names: Sequence[str]) -> Tensor:
+        """Return the image, (3, S, S) of uint8, with the boxes of the objects and a name at each."""
+        return overlay_boxes(pixels, target["boxes"], names)

@@ -96,7 +96,7 @@ class Translation(Task):
             ((best,),) = beam_search(
                 network.begin, network.step, tokens[None], GREEDY, torch.tensor([max_target_tokens(tokens)]), 0.0
             )
-        source, target = self.codec.pieces(text), self.codec.written(best.tokens)
+        source, target = self.codec.pieces(text), self.codec.token_texts(best.tokens)
         figure = Figure((2 + 0.3 * len(source), 2 + 0.3 * len(target)), layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(best.alignment[:, : len(source)], cmap="Greys", vmin=0, vmax=1)

@@ -1,4 +1,4 @@
-"""Numbers as text."""
+"""Formatting of numbers in the reports of experiments."""
 
 import pytest
 
@@ -25,5 +25,5 @@ from marina.experiments.report.formatting import amount, milliseconds, percent
         (amount, 0, "0"),
     ],
 )
-def test_three_digits_or_whole_numbers(function, value, text):
+def test_numbers_have_three_significant_digits_or_are_whole(function, value, text):
     assert function(value) == text

@@ -97,7 +97,7 @@ def test_lines_are_found_on_each_page_from_a_modest_score_on():
     assert page_reader.detect_lines(broken[None]) == [[]]
     assert page_reader.detect_lines(output(*row_of(1, (2, 4), logit=-1.0))[None]) == [[]]  # 32 pixels apart
     (closest,) = page_reader.detect_lines(none[None], closest=True)
-    assert [line.places.tolist() for line in closest] == [[(12 + 2) * 10 + 3]]
+    assert [line.proposals.tolist() for line in closest] == [[(12 + 2) * 10 + 3]]
     assert len(page_reader.detect_lines(one[None], closest=True)[0]) == 1
 
 

@@ -71,7 +71,8 @@ def test_pages_have_a_limit_of_pixels_together():
     check_pixels([(side, side), (side * 0.999, side)])
     assert refusal(check_pixels, [(720.0, 72.0), (side, side), (side, side)]) == (
         "image",
-        "the pages have 4.02e+07 pixels at 150 dpi, over the limit of 40000000: the largest is 29.81 x 29.81 inches",
+        "the pages have 4.02e+07 pixels at 150 dpi, over the limit of 40000000: the largest is 29.81 x 29.81 inches; "
+        "choose fewer or smaller pages",
     )
     assert refusal(check_pixels, [(float("nan"), 1.0)])[0] == "image"
 
@@ -103,7 +104,7 @@ def test_the_program_writes_what_is_refused(run, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(pdf_renderer, "render", exhausted)
-    reason = f"the PDF takes more than {pdf_renderer.MAX_MEMORY} bytes of memory"
+    reason = f"the PDF takes more than {pdf_renderer.MAX_MEMORY} bytes of memory to render: choose fewer pages"
     assert run(TWO, 1, 1) == ({"field": "image", "reason": reason}, b"")
 
     def missing(*_):

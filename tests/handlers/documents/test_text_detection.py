@@ -131,7 +131,7 @@ def test_a_line_is_explained_by_its_own_cells(detector, target, place):
     assert abs(response["convergence_delta"]) < 1e-4
     # Each pixel of a cell adds its darkness / CELL**2 to the logits of the cell's proposals.
     cells = torch.zeros(output.shape[:3]).flatten()
-    cells[line.places] = 1 / len(line.places)
+    cells[line.proposals] = 1 / len(line.proposals)
     share = cells.reshape(output.shape[:3]).sum(dim=2).repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
     dark = 1 - made.value[0].pixels[0] / 255
     same_picture(response["heatmap"], heatmap(made.value[0].pixels, dark * share / CELL**2))

@@ -50,7 +50,7 @@ def test_a_line_goes_from_end_to_end_and_knows_its_proposals():
     (line,) = connect_lines(made)
     assert line.box == pytest.approx((32 + 8 - 4, 24 - 16.5 + 1, 64 + 8 + 8, 24 + 16.5 + 1))
     assert line.score == pytest.approx(torch.tensor([SURE, 1.0, SURE]).sigmoid().mean())
-    assert line.places.tolist() == [(12 + column) * 10 + 3 for column in (2, 3, 4)]
+    assert line.proposals.tolist() == [(12 + column) * 10 + 3 for column in (2, 3, 4)]
 
 
 def test_an_end_is_at_most_two_cells_from_its_box():
@@ -83,8 +83,8 @@ def test_proposals_count_from_a_score_of_a_quarter_on():
 def test_boxes_of_a_line_are_at_most_50_pixels_apart_or_what_is_asked():
     apart = output(*row_of(1, (2, 5, 8)))  # 48 pixels
     assert len(connect_lines(apart)) == 1
-    assert connect_lines(apart, reach=47) == []
-    assert len(connect_lines(apart, reach=48)) == 1
+    assert connect_lines(apart, max_gap=47) == []
+    assert len(connect_lines(apart, max_gap=48)) == 1
     assert connect_lines(output(*row_of(1, (2, 6)))) == []
 
 
@@ -106,7 +106,7 @@ def test_the_best_proposal_is_a_line_of_its_own():
     line = best_proposal(made)
     assert line.box == (48, 40 + 4 - 8, 64, 40 + 4 + 8)
     assert line.score == pytest.approx(1 / (1 + math.e))
-    assert line.places.tolist() == [(2 * 12 + 3) * 10 + 1]
+    assert line.proposals.tolist() == [(2 * 12 + 3) * 10 + 1]
 
 
 def joined_boxes(*edges, flip=False, **options) -> list[list[int]]:
@@ -154,6 +154,6 @@ def test_a_neighbour_must_be_mutual():
 
 
 def test_the_reach_may_be_another():
-    assert joined_boxes((0, 0, 20), (20, 0, 20), reach=20) == [[0, 1]]
-    assert joined_boxes((0, 0, 20), (21, 0, 20), reach=20) == [[0], [1]]
+    assert joined_boxes((0, 0, 20), (20, 0, 20), max_gap=20) == [[0, 1]]
+    assert joined_boxes((0, 0, 20), (21, 0, 20), max_gap=20) == [[0], [1]]
     assert joined_boxes() == []

@@ -80,7 +80,10 @@ def test_weights_of_columns_lead_from_the_average_row_to_the_prediction(number, 
     assert all(one["weight"] == round(one["weight"], 6) for one in explained["columns"])
     with pytest.raises(BadRequest) as refused:
         number.explain(decoded, "yes")
-    assert (refused.value.field, refused.value.reason) == ("target", "there is only one: churned")
+    assert (refused.value.field, refused.value.reason) == (
+        "target",
+        "churned is the only target of this model; leave `target` out",
+    )
 
 
 def test_classes_are_named_with_their_probabilities(classes):

@@ -16,27 +16,27 @@ CODEC = SubwordCodec.fit(TRAINING_TEXTS, 300, 500, 200)
 
 
 @pytest.mark.parametrize("text", [*TRAINING_TEXTS[:4], "It costs 2024.", "价格是5。"])
-def test_subwords_say_what_they_were_made_of(text):
+def test_token_ids_decode_to_the_text_they_encode(text):
     *numbers, end = CODEC.numbers(text).tolist()
     assert end == END
     assert UNK not in numbers
     assert CODEC.text(numbers) == text
-    assert "".join(CODEC.written(numbers)) == text.replace(" ", "")
+    assert "".join(CODEC.token_texts(numbers)) == text.replace(" ", "")
     assert "".join(CODEC.pieces(text)) == text.replace(" ", "")
 
 
-def test_digits_and_chinese_characters_stand_alone():
+def test_each_digit_and_each_chinese_character_is_a_token():
     assert CODEC.pieces("2024年") == ["2", "0", "2", "4", "年"]
 
 
-def test_unknown_parts_are_returned():
+def test_parts_of_a_text_without_a_token_are_unknown():
     assert CODEC.unknown("It costs Ω on 猫 Ω") == ["Ω", "猫"]
     assert CODEC.unknown("It costs 48 euros.") == []
     assert list(SPECIAL) == [CODEC._tokenizer.id_to_token(number) for number in range(len(SPECIAL))]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_alignment_has_a_row_for_each_token_that_was_written(worker, name):
+def test_the_alignment_has_a_row_for_each_target_token(worker, name):
     (response,) = worker(name).send(sample_request(alignment=True))
     rows = response.json["alignment"]
     assert len(rows) == len(response.json["target"]) > 0
@@ -46,19 +46,19 @@ def test_the_alignment_has_a_row_for_each_token_that_was_written(worker, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_score_is_the_log_probability_over_the_penalty(worker, name):
+def test_the_score_is_the_log_probability_over_the_length_penalty(worker, name):
     handler, request = worker(name).handler, sample_request(beam=3, length_penalty=1)
     item = handler.decode(Request(request.fields, request.headers, "id"))
-    (found,) = handler.forward([item])
-    written = torch.tensor([*found[0].tokens, END])
-    before = torch.cat([torch.tensor([BEGIN]), written[:-1]])
+    ((best, *_),) = handler.forward([item])
+    target = torch.tensor([*best.tokens, END])
+    prefix = torch.cat([torch.tensor([BEGIN]), target[:-1]])
     with torch.inference_mode():
-        logits = handler.network(pad_pair(item.tokens, before)[None])[0, : len(written)]
-    chances = logits.index_fill(1, torch.tensor(EXCLUDED_TOKENS), float("-inf"))
-    total = chances.log_softmax(dim=1).gather(1, written[:, None])
-    if len(found[0].tokens) == max_target_tokens(item.tokens):  # it came to no end
+        logits = handler.network(pad_pair(item.tokens, prefix)[None])[0, : len(target)]
+    allowed = logits.index_fill(1, torch.tensor(EXCLUDED_TOKENS), float("-inf"))
+    total = allowed.log_softmax(dim=1).gather(1, target[:, None])
+    if len(best.tokens) == max_target_tokens(item.tokens):  # cut at the limit, without <END>
         total = total[:-1]
-    assert found[0].score == pytest.approx(float(total.sum() / length_penalty(torch.tensor(len(total)), 1)), abs=1e-3)
+    assert best.score == pytest.approx(float(total.sum() / length_penalty(torch.tensor(len(total)), 1)), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,10 +69,10 @@ def test_an_explanation_is_the_effect_of_each_source_token(worker, name):
     source, target, weights = (response.json[key] for key in ("source", "target", "weights"))
     assert source == worker(name).handler.codec.pieces("It costs 48 euros.")
     assert [len(weights), *{len(row) for row in weights}] == [len(target), len(source)]
-    # By hand: the log-probability of the first token that was written, without the third of the source.
+    # One weight computed here: the first target token loses this log-probability without the third source token.
     handler = worker(name).handler
     item = handler.decode(Request(request.fields, request.headers, "id"))
-    (found,) = handler.forward([item])
+    ((best, *_),) = handler.forward([item])
     without = item.tokens.clone()
     without[2] = UNK
     with torch.inference_mode():
@@ -80,12 +80,12 @@ def test_an_explanation_is_the_effect_of_each_source_token(worker, name):
             handler.network.step(torch.tensor([BEGIN]), handler.network.begin(ids[None]))[0].log_softmax(dim=1)
             for ids in (item.tokens, without)
         ]
-    token = found[0].tokens[0]
+    token = best.tokens[0]
     assert weights[0][2] == pytest.approx(float((first[0] - first[1])[0, token]), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_long_text_is_cut_only_if_it_may_be(worker, name):
+def test_a_long_text_is_truncated_on_request(worker, name):
     (response,) = worker(name).send(sample_request(text="2 0 2 4 " * 60, truncate=True))
     assert response.json["truncated"] is True
     assert worker(name).send(sample_request())[0].json["truncated"] is False

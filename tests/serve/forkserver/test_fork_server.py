@@ -1,4 +1,4 @@
-"""The fork server by itself: a child is like a Python of its own to what it runs, and gone when its shim is."""
+"""The fork server by itself: a child runs code as a fresh Python would, and ends with its shim."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from marina.settings import ROOT
 from tests.serve.support.bundle import eventually
-from tests.serve.support.forked import Rig, pid_of
+from tests.serve.support.fork_server_harness import ForkServerHarness, pid_of
 
 pytestmark = [
     pytest.mark.serve,
@@ -23,10 +23,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("f"))
-    with rig.server():
-        yield rig
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServerHarness]:
+    harness = ForkServerHarness(tmp_path_factory.mktemp("f"))
+    with harness.server():
+        yield harness
 
 
 FOUND = """
@@ -47,8 +47,8 @@ print(json.dumps({
 """
 
 
-def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
-    output, errors, code = rig.run(FOUND, tmp_path, NAME="with an = and a \udce9", TMPDIR=str(tmp_path))
+def test_a_child_finds_what_a_fresh_python_finds(harness: ForkServerHarness, tmp_path: Path):
+    output, errors, code = harness.run(FOUND, tmp_path, NAME="with an = and a \udce9", TMPDIR=str(tmp_path))
     assert code == 0, errors
     command = [sys.executable, *json.loads(output)["argv"]]
     environment = {
@@ -78,36 +78,36 @@ def test_a_child_finds_what_a_fresh_python_finds(rig: Rig, tmp_path: Path):
         ("import os; os.kill(os.getpid(), 11)", 139, ""),
     ],
 )
-def test_the_shim_ends_as_the_child(rig: Rig, code: str, expected: int, message: str):
-    output, errors, returned = rig.run(f"print('output', end='', flush=True)\n{code}")
+def test_the_shim_ends_as_the_child(harness: ForkServerHarness, code: str, expected: int, message: str):
+    output, errors, returned = harness.run(f"print('output', end='', flush=True)\n{code}")
     assert (output, returned) == ("output", expected)
     assert message in errors
 
 
-def test_each_child_has_random_numbers_of_its_own(rig: Rig):
+def test_each_child_has_random_numbers_of_its_own(harness: ForkServerHarness):
     code = "import random, numpy, torch; print(random.random(), numpy.random.rand(), float(torch.rand(1)))"
-    drawn = [rig.run(code)[0].split() for _ in range(2)]
+    drawn = [harness.run(code)[0].split() for _ in range(2)]
     assert len({*drawn[0], *drawn[1]}) == 6, drawn
 
 
 @pytest.mark.parametrize("name", ["handlers", "models", "serving", "archive"])
-def test_an_import_finds_what_the_archive_brings(rig: Rig, tmp_path: Path, name: str):
+def test_an_import_finds_what_the_archive_brings(harness: ForkServerHarness, tmp_path: Path, name: str):
     code = f"import {name}; print({name}.__file__)"
-    assert f"ModuleNotFoundError: No module named '{name}'" in rig.run(code, tmp_path)[1]
+    assert f"ModuleNotFoundError: No module named '{name}'" in harness.run(code, tmp_path)[1]
     brought = tmp_path / name / "__init__.py"
     brought.parent.mkdir()
     brought.touch()
-    assert rig.run(code, tmp_path)[0].strip() == str(brought)
+    assert harness.run(code, tmp_path)[0].strip() == str(brought)
 
 
-def test_what_workers_need_is_there_before_the_fork(rig: Rig):
+def test_what_workers_need_is_there_before_the_fork(harness: ForkServerHarness):
     code = """
     import sys
     import jieba
     print({"torch", "torchvision", "captum.attr", "safetensors.torch", "orjson", "ts.service"} - set(sys.modules))
     print(jieba.dt.initialized)
     """
-    assert rig.run(code)[0].split("\n")[:2] == ["set()", "True"]
+    assert harness.run(code)[0].split("\n")[:2] == ["set()", "True"]
 
 
 def before_fork(code: str) -> subprocess.CompletedProcess[str]:
@@ -144,19 +144,19 @@ PID = "import os, sys, time; print(os.getpid(), flush=True)\n"
 BUSY = PID + "import itertools; sum(itertools.repeat(1))"
 
 
-def test_a_child_dies_with_its_shim_whatever_it_does(rig: Rig):
-    with rig.shim(BUSY) as shim:
+def test_a_child_dies_with_its_shim_whatever_it_does(harness: ForkServerHarness):
+    with harness.shim(BUSY) as shim:
         pid = pid_of(shim)
         assert psutil.Process(pid).name() == "worker-9001"
         shim.kill()
         eventually(lambda: not psutil.pid_exists(pid), "the child is gone, and no zombie")
 
 
-def test_many_at_once_and_none_is_left(rig: Rig):
+def test_many_at_once_and_none_is_left(harness: ForkServerHarness):
     with ExitStack() as stack:
-        shims = [stack.enter_context(rig.shim(f"import sys; sys.exit({code})")) for code in range(12)]
+        shims = [stack.enter_context(harness.shim(f"import sys; sys.exit({code})")) for code in range(12)]
         assert [shim.wait(120) for shim in shims] == list(range(12))
-    with rig.shim(BUSY) as shim:
+    with harness.shim(BUSY) as shim:
         pid = pid_of(shim)
         server = psutil.Process(pid).parent()
         assert server.num_threads() == 1
@@ -166,17 +166,17 @@ def test_many_at_once_and_none_is_left(rig: Rig):
 
 
 def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Path):
-    rig = Rig(tmp_path)
+    harness = ForkServerHarness(tmp_path)
     with (
-        rig.shim(PID + "time.sleep(1000)") as late,  # before there is a server
-        rig.server() as server,
-        rig.shim(PID + "sys.stdin.read(); sys.exit(5)") as ends,
+        harness.shim(PID + "time.sleep(1000)") as late,  # before there is a server
+        harness.server() as server,
+        harness.shim(PID + "sys.stdin.read(); sys.exit(5)") as ends,
     ):
         killed, ending = pid_of(late), pid_of(ends)
         assert {psutil.Process(pid).ppid() for pid in (killed, ending)} == {server.pid}
         os.killpg(server.pid, signal.SIGKILL)  # as the supervisor does
         server.wait()
-        with rig.server() as successor, rig.shim(BUSY) as busy:
+        with harness.server() as successor, harness.shim(BUSY) as busy:
             assert psutil.Process(pid_of(busy)).ppid() == successor.pid
             os.kill(killed, signal.SIGKILL)
             assert late.wait(60) == 137  # though nobody could tell its shim
@@ -187,15 +187,15 @@ def test_children_outlive_their_server_and_shims_wait_for_the_next(tmp_path: Pat
 
 def test_without_a_server_the_real_python_runs(tmp_path: Path):
     code = "import sys; print(sys.flags.isolated, sys.argv[1:2], 'torch' in sys.modules); sys.exit(4)"
-    output, errors, returned = Rig(tmp_path).run(code)
+    output, errors, returned = ForkServerHarness(tmp_path).run(code)
     assert (output, returned) == ("0 ['--sock-type'] False\n", 4)
     assert "no fork server for 10 s" in errors
 
 
-def test_other_scripts_run_with_the_real_python(rig: Rig, tmp_path: Path):
+def test_other_scripts_run_with_the_real_python(harness: ForkServerHarness, tmp_path: Path):
     script = tmp_path / "metric_collector.py"
     script.write_text("import os, sys; print(os.getpid(), sys.argv[1:], sys.stdin.read(), sys.flags.isolated)")
-    python = [sys.executable, "-IS", ROOT / "marina" / "serving" / "forkserver" / "shim.py", rig.socket]
+    python = [sys.executable, "-IS", ROOT / "marina" / "serving" / "forkserver" / "shim.py", harness.socket]
     for command in ([script, "--gpu", "0"], ["-c", script.read_text(), "--gpu", "0"]):
         process = subprocess.Popen([*python, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.communicate("in")[0] == f"{process.pid} ['--gpu', '0'] in 0\n"

@@ -11,7 +11,7 @@ from tests.serving.fake_servers import FakeServers
 
 @pytest.fixture
 def quick_polls(monkeypatch) -> None:
-    """Polls a millisecond apart."""
+    """Shorten the intervals and timeouts of polling to milliseconds."""
     monkeypatch.setattr(background_tasks, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(process, "LOG_POLL_SECONDS", 0.001)
     monkeypatch.setattr(process, "LOG_TIMEOUT_SECONDS", 0.002)
@@ -20,15 +20,15 @@ def quick_polls(monkeypatch) -> None:
 
 @pytest.fixture
 def servers(settings, network) -> FakeServers:
-    """TorchServe, which has not started, and Envoy."""
-    made = FakeServers(settings)
-    network.handler = made
-    return made
+    """Fake TorchServe, not started yet, and fake Envoy, which respond to every request of the reconciler."""
+    fakes = FakeServers(settings)
+    network.handler = fakes
+    return fakes
 
 
 @pytest.fixture
-def now(monkeypatch) -> list[float]:
-    """Seconds that are added to the time, in a list that a test may change."""
-    added, monotonic = [0.0], time.monotonic
-    monkeypatch.setattr(model_version.time, "monotonic", lambda: monotonic() + added[0])
-    return added
+def clock_offset(monkeypatch) -> list[float]:
+    """Offset of the clock in seconds: a list of one number, which a test increases to let time pass."""
+    offset, monotonic = [0.0], time.monotonic
+    monkeypatch.setattr(model_version.time, "monotonic", lambda: monotonic() + offset[0])
+    return offset

@@ -178,34 +178,34 @@ def test_a_worker_that_dies_while_it_loads_fails_the_version(servers):
     assert steps.version.reason == "its worker died while loading: ValueError: no cat (see logs/models.log)"
 
 
-def test_a_worker_that_is_never_ready_fails_the_version_after_its_startup_timeout(servers, now):
+def test_a_worker_that_is_never_ready_fails_the_version_after_its_startup_timeout(servers, clock_offset):
     servers.status, servers.pids = "LOADING", lambda index: -1
 
     async def scenario(steps: Steps) -> None:
         await steps.ticks(2)
-        now[0] += 60 + 5 - 1
+        clock_offset[0] += 60 + 5 - 1
         await steps.ticks(1)
         assert steps.version.state == "loading"
-        now[0] += 1.5
+        clock_offset[0] += 1.5
         await steps.ticks(1)
         assert (steps.version.state, steps.version.reason) == ("failed", "no worker was READY within 60 s")
 
     run(servers, scenario)
 
 
-def test_a_failed_version_is_started_once_more_when_torchserve_has_given_up(servers, now, monkeypatch):
+def test_a_failed_version_is_started_once_more_when_torchserve_has_given_up(servers, clock_offset, monkeypatch):
     servers.status, servers.pids = "LOADING", lambda index: -1
 
     async def scenario(steps: Steps) -> None:
         await steps.ticks(2)
-        now[0] += 66
+        clock_offset[0] += 66
         await steps.ticks(1)
         assert steps.version.state == "failed"
-        now[0] += 300 + 29.5
+        clock_offset[0] += 300 + 29.5
         await steps.ticks(1)
         assert steps.version.state == "failed"
         del servers.calls[:]
-        now[0] += 1
+        clock_offset[0] += 1
         await steps.ticks(1)
         assert (steps.version.state, steps.version.reason) == ("loading", "its worker is starting once more")
 

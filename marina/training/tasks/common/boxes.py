@@ -69,7 +69,7 @@ def labels_of(truths: Sequence[Mapping[str, Any]], responses: Sequence[Mapping[s
     return sorted({*predicted, *(label for truth in truths for label in truth["labels"])})
 
 
-def drawn(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
+def overlay_boxes(pixels: Tensor, boxes: Tensor, names: Sequence[str]) -> Tensor:
     """Return the image, (3, H, W) of uint8, with the boxes (M, 4) drawn and a name at each."""
     return draw_bounding_boxes(pixels, boxes, list(names), colors="red") if len(boxes) else pixels
 

@@ -1,4 +1,4 @@
-"""CSV files of image names and labels, as Kaggle's and many tools write them; and rows with errors."""
+"""The format labels_csv: CSV files of image names and labels, as in Kaggle's competitions, and errors in them."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.samples import picture
 
 
 def write(root, table, rows, images="images", header="file,label"):
-    """A CSV file, and an image for each row `<name>,<label>`."""
+    """Write the CSV file `table` into the folder `root`, and an image into `root/images` for each row, "name,label"."""
     for row in rows:
         file = root / images / row.split(",")[0]
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -16,14 +16,19 @@ def write(root, table, rows, images="images", header="file,label"):
     (root / table).write_text("\n".join([header, *rows]) + "\n")
 
 
-def rows(prefix, count):
+def rows(prefix, count) -> list[str]:
+    """Return `count` rows of dogs, then `count` rows of cats.
+
+    >>> rows("v", 1)
+    ['v0.png,dog', 'vc0.png,cat']
+    """
     return [f"{prefix}{start}{n}.png,{label}" for start, label in (("", "dog"), ("c", "cat")) for n in range(count)]
 
 
 @pytest.mark.parametrize(
     "header", ["file,label", "filename,class", "Image,Target", "path,label", '"file_name","label"']
 )
-def test_one_table_is_divided(elsewhere, header):
+def test_one_table_is_split_into_train_validation_and_test(elsewhere, header):
     write(elsewhere / "mine", "labels.csv", rows("", 15), header=header)
     (elsewhere / "mine" / "images" / "extra.png").write_bytes(picture())
     found = data.find("./mine")
@@ -37,7 +42,7 @@ def test_one_table_is_divided(elsewhere, header):
     assert [dataset.labels[target] for target in dataset.test.targets].count("cat") == 3
 
 
-def test_tables_of_splits_and_other_columns(elsewhere):
+def test_a_table_for_each_split_with_another_delimiter_and_column_order(elsewhere):
     write(elsewhere / "mine", "Train.csv", rows("", 10), images="train")
     write(elsewhere / "mine", "val.csv", rows("v", 3), images="val")
     text = "id;class;path\n" + "".join(f"{number};dog;images\\t{number}.png\n" for number in range(4))
@@ -60,7 +65,7 @@ def test_a_test_table_without_labels_is_unused(elsewhere):
     assert dataset.unused == {"other files": 1}
 
 
-def test_numbers_are_in_the_order_of_their_values(elsewhere):
+def test_numeric_labels_are_sorted_by_value(elsewhere):
     write(elsewhere / "mine", "labels.csv", [f"{label}_{n}.png,{label}" for label in (10, 9, 2) for n in range(10)])
     assert data.find("./mine").load().labels == ("2", "9", "10")
 
@@ -80,7 +85,7 @@ def test_numbers_are_in_the_order_of_their_values(elsewhere):
         ("extra.png,fox", r"labels\.csv: 1 images of fox; the minimum is 3"),
     ],
 )
-def test_rows_with_errors_are_named(elsewhere, row, message):
+def test_the_message_names_the_row_with_the_error(elsewhere, row, message):
     write(elsewhere / "mine", "labels.csv", rows("", 10))
     (elsewhere / "outside.png").write_bytes(picture())
     (elsewhere / "mine" / "images" / "extra.png").write_bytes(picture())
@@ -90,7 +95,7 @@ def test_rows_with_errors_are_named(elsewhere, row, message):
         data.find("./mine").load()
 
 
-def test_other_errors_of_tables_are_named(elsewhere):
+def test_the_message_names_the_table_with_the_error(elsewhere):
     write(elsewhere / "one", "labels.csv", ["1.png,cat"])
     write(elsewhere / "two", "train.csv", rows("", 5))
     write(elsewhere / "two", "test.csv", ["9.png,fox"])
@@ -107,7 +112,7 @@ def test_other_errors_of_tables_are_named(elsewhere):
         data.find("./one").load()
 
 
-def test_folders_of_other_formats_stay_so(elsewhere):
+def test_a_labels_csv_does_not_change_the_format_of_other_folders(elsewhere):
     image_folders(elsewhere / "folders")
     (elsewhere / "folders" / "labels.csv").write_text("file,label\ncat/0.png,cat\n")
     assert data.find("./folders").format.name == "image_folder"

@@ -1,4 +1,4 @@
-"""A separate fork server, and workers that run a test's code."""
+"""Harness for tests of the fork server: starts one, and workers that run code of the test instead of TorchServe's."""
 
 import os
 import subprocess
@@ -14,17 +14,18 @@ from marina.settings import ROOT
 
 
 @dataclass
-class Rig:
-    """A fork server, and a folder with a script that takes the place of TorchServe's worker."""
+class ForkServerHarness:
+    """A folder for the socket of one fork server, and for the scripts of its workers."""
 
     folder: Path
 
     @property
     def socket(self) -> Path:
-        return self.folder / "f.sock"
+        return self.folder / "f.sock"  # short: paths of Unix sockets have at most 107 bytes
 
     @contextmanager
     def server(self) -> Iterator[subprocess.Popen]:
+        """Run a fork server; it is killed at the end of the context, but its children are not."""
         command = [sys.executable, "-m", "marina.serving.forkserver.server", self.socket]
         with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as server:
             try:
@@ -34,8 +35,10 @@ class Rig:
 
     @contextmanager
     def shim(self, code: str, folder: Path | None = None, **environment: str) -> Iterator[subprocess.Popen]:
-        """A shim whose worker runs `code` with the folder as its working directory and PYTHONPATH, as TorchServe
-        starts workers."""
+        """Run a shim, the process that TorchServe starts as a worker; it has the fork server run `code` in a child.
+
+        `folder` is the working directory and the PYTHONPATH, as for an archive's worker.
+        """
         folder = folder or self.folder
         script = Path(tempfile.mkdtemp(dir=self.folder)) / "ts" / "model_service_worker.py"
         script.parent.mkdir()
@@ -52,11 +55,11 @@ class Rig:
                 process.kill()
 
     def run(self, code: str, folder: Path | None = None, **environment: str) -> tuple[str, str, int]:
-        """Output, errors and exit code of a worker that ends by itself."""
+        """Run a worker that ends by itself, with "typed" on stdin; return its stdout, stderr and exit code."""
         with self.shim(code, folder, **environment) as process:
             return *process.communicate("typed", timeout=120), process.returncode
 
 
 def pid_of(shim: subprocess.Popen) -> int:
-    """Return the pid of the child, which prints it first."""
+    """Return the pid of a shim's child, whose code prints it on the first line."""
     return int(shim.stdout.readline())
