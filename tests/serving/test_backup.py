@@ -44,9 +44,8 @@ def test_a_backup_brings_a_bundle_to_another_host(tmp_path):
     members = backup.create(here, file, archives=True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "var/run/instance.json" not in members
-    there = Settings(
-        var=tmp_path / "there" / "var", store=tmp_path / "there" / "store", config=tmp_path / "there" / "c"
-    )
+    place = tmp_path / "there"
+    there = Settings(var=place / "var", store=place / "store", config=place / "config.properties")
     assert backup.restore(there, file) is None
     assert rows(there) == [("one",)]
     for name in ("state/models.json", "keys/signing.pem", "gallery/faces.db", "experiments.json"):
