@@ -1,4 +1,4 @@
-"""Status of this node, the response of /ready; and of its peers, polled from theirs."""
+"""Status of this node, what of it is public at /ready, and the readiness of its peers, polled from theirs."""
 
 import asyncio
 import logging
@@ -15,6 +15,28 @@ logger = logging.getLogger(__name__)
 State = Literal["waiting", "refused", "registering", "loading", "checking", "ready", "failed", "stopped", "retiring"]
 Canary = Literal["answered", "none: the archive gives no example"]
 PEER_POLL_SECONDS = 1.0
+
+
+class VersionReadiness(BaseModel):
+    """The public part of VersionStatus."""
+
+    ready: bool = False
+    state: State = "waiting"
+
+
+class ModelReadiness(BaseModel):
+    """The public part of ModelStatus."""
+
+    ready: bool
+    default: str
+    versions: dict[str, VersionReadiness]
+
+
+class BundleReadiness(BaseModel):
+    """The public part of BundleStatus, without processes, load, paths and messages of exceptions."""
+
+    ready: bool
+    models: dict[str, ModelReadiness]
 
 
 class VersionStatus(BaseModel):
@@ -50,6 +72,10 @@ class BundleStatus(BaseModel):
     envoy: ServerStatus
     models: dict[str, ModelStatus]
 
+    def readiness(self) -> BundleReadiness:
+        """Return what /ready tells the public."""
+        return BundleReadiness.model_validate(self.model_dump())
+
 
 class Peers:
     """The versions that other nodes serve. A peer is "host:port" of a Marina's public port; only /ready is polled."""
@@ -77,7 +103,7 @@ class Peers:
         ready: frozenset[tuple[str, str]] = frozenset()
         try:
             response = await self._http.get(f"http://{peer}/ready")
-            status = BundleStatus.model_validate_json(response.content)
+            status = BundleReadiness.model_validate_json(response.content)
             ready = frozenset(
                 (name, version)
                 for name, model in status.models.items()
