@@ -1,7 +1,9 @@
 """Files that other processes read while they change, logs, and folders of packages."""
 
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +22,19 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except OSError:
         Path(name).unlink()
         raise
+
+
+PRIVATE_UMASK = 0o077  # of processes that write under var/: what they create is their owner's alone
+
+
+def make_private(folder: Path) -> None:
+    """Take all permissions of other users from a folder and everything in it; links are not followed."""
+    for parent, _, files in os.walk(folder):
+        for path in (parent, *(os.path.join(parent, file) for file in files)):  # noqa: PTH118 - a hot loop
+            with suppress(FileNotFoundError):  # removed meanwhile
+                mode = os.lstat(path).st_mode
+                if mode & PRIVATE_UMASK and not stat.S_ISLNK(mode):
+                    os.chmod(path, stat.S_IMODE(mode) & ~PRIVATE_UMASK)  # noqa: PTH101
 
 
 def last_lines(path: Path, count: int, size: int = 1 << 18) -> list[str]:

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     and the rest itself, which takes seconds and hundreds of MB. Two instances on one machine need different `var` and
     ports. `gallery` is the folder in which handlers keep the faces that users have enrolled.
 
+    Limits of the public port: a request must arrive within `request_timeout`, a connection without requests is closed
+    after `idle_timeout`, one client may have `client_connections`, and Envoy may use `envoy_memory` MiB.
+
     >>> Settings(port=9000).url
     'http://127.0.0.1:9000'
     """
@@ -79,18 +82,19 @@ class Settings(BaseSettings):
     port: int = 8000
     inference_port: int = 8080
     management_port: int = 8081
-    metrics_port: int = 8082
     grpc_inference_port: int = 7070
     grpc_management_port: int = 7071
-    control_port: int = 8090
-    envoy_admin_port: int = 9901
-    inner_port: int = 9902
 
     nodes: str = ""
     database: str = ""
 
     cert: Path | None = None
     key: Path | None = None
+
+    request_timeout: float = 60.0
+    idle_timeout: float = 60.0
+    client_connections: int = 1000
+    envoy_memory: int = 512
 
     fork: bool = True
     poll_seconds: float = 0.5
@@ -158,6 +162,26 @@ class Settings(BaseSettings):
         return self.sockets / "forks.sock"
 
     @property
+    def control_socket(self) -> Path:
+        """The unix socket of control."""
+        return self.sockets / "control.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """The unix socket of Envoy's admin interface."""
+        return self.sockets / "envoy-admin.sock"
+
+    @property
+    def inner_socket(self) -> Path:
+        """The unix socket of Envoy's inner listener."""
+        return self.sockets / "envoy-inner.sock"
+
+    @property
+    def metrics_socket(self) -> Path:
+        """The unix socket of TorchServe's metrics, which need no token."""
+        return self.sockets / "metrics.sock"
+
+    @property
     def keys(self) -> Path:
         """Folder of the signing keys."""
         return self.var / "keys"
@@ -204,8 +228,8 @@ class Settings(BaseSettings):
 
         Raises MarinaError for a port outside 1 to 65535.
 
-        >>> Settings.moved_ports(8800, {"MARINA_CONTROL_PORT": "9000"})["envoy_admin_port"]
-        10701
+        >>> Settings.moved_ports(8800, {"MARINA_MANAGEMENT_PORT": "9000"})["inference_port"]
+        8880
         """
         names = [name for name in cls.model_fields if name == "port" or name.endswith("_port")]
         offset = port - cls.model_fields["port"].default
@@ -225,8 +249,8 @@ class Settings(BaseSettings):
 
     def make_folders(self) -> None:
         """Create the folders; raises PermissionError if the socket folder belongs to another user."""
+        self.var.mkdir(parents=True, exist_ok=True)
         for folder in (self.run, self.state, self.logs, self.envoy, self.sockets, self.var / "exposures"):
             folder.mkdir(parents=True, exist_ok=True)
-        self.sockets.chmod(0o700)
-        self.run.chmod(0o700)  # it holds keys
-        self.state.chmod(0o700)
+            folder.chmod(0o700)
+        self.var.chmod(0o700)  # it holds keys, faces, feedback and logs of requests

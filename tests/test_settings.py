@@ -24,12 +24,8 @@ def test_the_defaults_are_those_of_the_documentation():
         "port": 8000,
         "inference_port": 8080,
         "management_port": 8081,
-        "metrics_port": 8082,
         "grpc_inference_port": 7070,
         "grpc_management_port": 7071,
-        "control_port": 8090,
-        "envoy_admin_port": 9901,
-        "inner_port": 9902,
     }
     assert (made.host, made.url) == ("127.0.0.1", "http://127.0.0.1:8000")
     assert (made.var, made.store, made.config) == (ROOT / "var", ROOT / "archive" / "store", ROOT / "config.properties")
@@ -134,24 +130,22 @@ def test_children_get_the_same_settings(tmp_path, monkeypatch):
 def test_one_port_moves_all_by_the_same_offset():
     moved = Settings.moved_ports(8800, {})
     assert moved == {name: port + 800 for name, port in Settings().ports.items()}
-    assert moved["envoy_admin_port"] == 10701
+    assert moved["inference_port"] == 8880
 
 
 def test_a_port_that_a_variable_sets_is_not_moved(monkeypatch):
-    monkeypatch.setenv("MARINA_CONTROL_PORT", "5000")
+    monkeypatch.setenv("MARINA_MANAGEMENT_PORT", "5000")
     monkeypatch.setenv("MARINA_PORT", "5001")
     made = Settings(**Settings.moved_ports(8800, os.environ))
-    assert (made.port, made.control_port, made.inference_port) == (8800, 5000, 8880)
+    assert (made.port, made.management_port, made.inference_port) == (8800, 5000, 8880)
 
 
 @pytest.mark.parametrize(
-    ("port", "named"), [(65000, "envoy_admin_port to 66901"), (800, "grpc_inference_port to -130"), (0, "port to 0")]
+    ("port", "named"), [(65500, "inference_port to 65580"), (800, "grpc_inference_port to -130"), (0, "port to 0")]
 )
 def test_a_port_that_does_not_exist_is_named(port, named):
     with pytest.raises(MarinaError, match=f"moves .*{named}, beyond 1 to 65535"):
-        Settings.moved_ports(
-            port, {"MARINA_ENVOY_ADMIN_PORT": "9901", "MARINA_INNER_PORT": "9902"} if port == 800 else {}
-        )
+        Settings.moved_ports(port, {})
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ control loop of the experiments.
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -24,8 +26,8 @@ from marina.experiments.control_loop import ControlLoop
 from marina.experiments.database import connect
 from marina.experiments.manager import ExperimentManager, StateCache
 from marina.serving.reconciler.reconciler import Reconciler
-from marina.serving.reconciler.status import BundleStatus
-from marina.settings import LOOPBACK, Settings
+from marina.serving.reconciler.status import BundleReadiness, BundleStatus
+from marina.settings import Settings
 
 logger = logging.getLogger("marina.api.app")  # its name also where this module is run as __main__
 
@@ -71,15 +73,21 @@ def exit_on_failure(loop: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-async def ready(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
-    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why.
-
-    Warnings name what will need an operator although requests are served.
-    """
-    status = await reconciler.status()
-    response.status_code = 200 if status.ready else 503
+async def status(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
+    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why."""
+    current = await reconciler.status()
+    response.status_code = 200 if current.ready else 503
     problem = request.app.state.experiment_states.problem
-    return status.model_copy(update={"warnings": [*status.warnings, problem]}) if problem else status
+    lost = {"experiments_lost": problem} if problem else {}
+    return current.model_copy(update={"warnings": {**current.warnings, **lost}})
+
+
+async def ready(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleReadiness:
+    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503.
+
+    `warnings` name what will need an operator although requests are served; `make status` explains them.
+    """
+    return (await status(request, response, reconciler)).readiness()
 
 
 def served_models(reconciler: Reconciler) -> dict[str, openapi.ServedModel]:
@@ -113,7 +121,9 @@ def app(settings: Settings) -> FastAPI:
     application.state.reconciler, application.state.experiment_states = reconciler, cache
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
-    application.add_api_route("/ready", ready, responses={503: {"model": BundleStatus}}, tags=["readiness"])
+    application.add_api_route("/ready", ready, responses={503: {"model": BundleReadiness}}, tags=["readiness"])
+    # Envoy has no route to it: `marina status` reaches it by control's own socket.
+    application.add_api_route("/status", status, include_in_schema=False)
     for router in (cards.router, experiment_routes.router, feedback_routes.router):
         application.include_router(router)
 
@@ -124,13 +134,23 @@ def app(settings: Settings) -> FastAPI:
     return application
 
 
+def listening_socket(path: Path) -> socket.socket:
+    """Return a unix socket in place of the last control's. uvicorn's own would be open to every user."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    path.chmod(0o600)
+    return made
+
+
 def main() -> None:
-    """Serve the app on the loopback address until a signal comes."""
+    """Serve the app on its unix socket until a signal comes."""
     settings = Settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s - %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # No access log: Envoy's has every request already.
-    uvicorn.run(app(settings), host=LOOPBACK, port=settings.control_port, log_config=None, access_log=False)
+    server = uvicorn.Server(uvicorn.Config(app(settings), log_config=None, access_log=False))
+    server.run(sockets=[listening_socket(settings.control_socket)])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from marina.cli import bundle_client, checks, output, packaging, selection
 from marina.errors import MarinaError
+from marina.files import PRIVATE_UMASK, make_private
 from marina.packaging.verify import NotVerifiedError, identity
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
@@ -57,7 +58,9 @@ def serve(
     given |= {} if port is None else Settings.moved_ports(port, os.environ)
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
     checks.before_start(settings)
+    os.umask(PRIVATE_UMASK)
     settings.make_folders()
+    make_private(settings.var)  # files of earlier versions
     desired = _restore(settings, _named(models, settings))
     process.render(settings)
     bootstrap.render(settings)
@@ -119,7 +122,7 @@ def stop() -> None:
     bundle_client.console.print("stopped" if stopped else "nothing was running")
 
 
-def status(as_json: Annotated[bool, typer.Option("--json", help="print /ready's JSON instead")] = False) -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False) -> None:
     """Show the processes and each model's readiness; exits with 1 if something is not ready."""
     settings = Settings()
     bundle_client.require_running(settings)
@@ -135,7 +138,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print /ready's 
         typer.echo(current.model_dump_json(indent=1))
     else:
         bundle_client.console.print(output.table(settings, current))
-        for warning in current.warnings:
+        for warning in current.warnings.values():
             bundle_client.console.print(f"[yellow]warning[/]  {warning}", soft_wrap=True, highlight=False)
     problems = [part.reason for part in (current.torchserve, current.envoy) if part.reason] + output.problems(current)
     if not current.ready:

@@ -10,15 +10,22 @@ from marina.errors import MarinaError
 from marina.serving import supervisor
 from marina.serving.reconciler.status import BundleStatus
 from marina.serving.torchserve.client import Keys
-from marina.settings import LOOPBACK, Settings
+from marina.settings import Settings
 
 console = Console()
 
 
+def control(settings: Settings, timeout: float = 30) -> httpx.Client:
+    """Return a client of control, which listens on a unix socket."""
+    transport = httpx.HTTPTransport(uds=str(settings.control_socket))
+    return httpx.Client(transport=transport, base_url="http://control", timeout=timeout, trust_env=False)
+
+
 def status(settings: Settings) -> BundleStatus | None:
-    """Return the response of control's /ready; None while control does not respond."""
+    """Return the response of control's /status; None while control does not respond."""
     try:
-        response = httpx.get(f"http://{LOOPBACK}:{settings.control_port}/ready", timeout=30, trust_env=False)
+        with control(settings) as client:
+            response = client.get("/status")
     except httpx.TransportError:
         return None
     return BundleStatus.model_validate(response.json())
@@ -29,9 +36,9 @@ def experiments_with(settings: Settings, model: str, version: str) -> list[str]:
     keys = Keys.read(settings)
     if keys is None:
         return []
-    url = f"http://{LOOPBACK}:{settings.control_port}/v1/experiments"
     try:
-        response = httpx.get(url, headers={"Authorization": f"Bearer {keys.management}"}, timeout=30, trust_env=False)
+        with control(settings) as client:
+            response = client.get("/v1/experiments", headers={"Authorization": f"Bearer {keys.management}"})
     except httpx.TransportError:
         return []
     found = response.json() if response.is_success else []

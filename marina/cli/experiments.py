@@ -10,10 +10,11 @@ import httpx
 import typer
 from rich.console import Console
 
+from marina.cli import bundle_client
 from marina.errors import MarinaError
 from marina.experiments import spec
 from marina.serving.torchserve.client import Keys
-from marina.settings import LOOPBACK, Settings, editable
+from marina.settings import Settings, editable
 
 FILE = editable("experiments.yaml")
 WIDE = 140  # characters, where the table goes into a file or a pipe
@@ -34,14 +35,13 @@ def call(method: str, path: str = "", **order: Any) -> httpx.Response:
         raise MarinaError("nothing is running: `make serve` first")
     who = {"who": f"{getpass.getuser()}@{gethostname()}"} if method != "GET" else {}
     try:
-        response = httpx.request(
-            method,
-            f"http://{LOOPBACK}:{settings.control_port}/v1/experiments{path}",
-            json={**who, **order} or None,
-            headers={"Authorization": f"Bearer {keys.management}"},
-            timeout=TIMEOUT,
-            trust_env=False,
-        )
+        with bundle_client.control(settings, TIMEOUT) as client:
+            response = client.request(
+                method,
+                f"/v1/experiments{path}",
+                json={**who, **order} or None,
+                headers={"Authorization": f"Bearer {keys.management}"},
+            )
     except httpx.TransportError as exc:
         raise MarinaError(f"control does not respond ({exc}): `make status`") from exc
     if response.is_error:

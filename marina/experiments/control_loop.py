@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from functools import partial
 
 import httpx
 import numpy as np
@@ -18,8 +19,9 @@ from marina.experiments.log_ingest import LogIngest
 from marina.experiments.manager import ExperimentManager, StateCache, with_ramp_step
 from marina.experiments.queries import Requests
 from marina.experiments.statistics.confidence_sequences import Arm
+from marina.serving.envoy import gateway
 from marina.serving.envoy.bootstrap import exposures_file
-from marina.settings import LOOPBACK, Settings
+from marina.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class ControlLoop:
     def __init__(self, settings: Settings, engine: Engine, cache: StateCache, manager: ExperimentManager) -> None:
         self._engine, self._cache, self._manager = engine, cache, manager
         self._ingest = LogIngest(engine, exposures_file(settings))
-        self._admin = f"http://{LOOPBACK}:{settings.envoy_admin_port}"
+        self._settings = settings
         self._recent: dict[str, RecentRequests] = {}
         self._random = np.random.default_rng()
         self._cleaned = 0.0  # time of the last cleanup
@@ -66,15 +68,12 @@ class ControlLoop:
         now = time.time()
         while await asyncio.to_thread(self._ingest.read):
             await asyncio.sleep(0)
-        await asyncio.to_thread(self._ingest.rotate, self._reopen)
+        await asyncio.to_thread(self._ingest.rotate, partial(gateway.reopen_logs, self._settings))
         await asyncio.to_thread(feedback.resolve_pending, self._engine, now)
         await asyncio.to_thread(self._cache.refresh, self._engine)
         if now - self._cleaned > CLEANUP_SECONDS:
             await asyncio.to_thread(log_ingest.delete_before, self._engine, now - RETENTION_SECONDS)
             self._cleaned = now
-
-    def _reopen(self) -> None:
-        httpx.post(f"{self._admin}/reopen_logs", timeout=5, trust_env=False).raise_for_status()
 
     async def _update_experiment(self, name: str, state: State) -> None:
         """Apply the guard first: where it withdraws a variant, neither ramp nor bandit moves weights."""

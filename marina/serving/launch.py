@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from marina.files import PRIVATE_UMASK
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.forkserver import child
 from marina.serving.reconciler import desired_state
@@ -52,9 +53,10 @@ def kill_workers(settings: Settings) -> bool:
 
 
 def prepare_torchserve(settings: Settings) -> None:
-    """Close Envoy's routes, and remove the last JVM's key, workers and unpacked archives."""
+    """Close Envoy's routes, and remove the last JVM's key, socket, workers and unpacked archives."""
     gateway.close(settings, desired_state.load(settings).closed_routes())
     settings.key_file.unlink(missing_ok=True)
+    settings.metrics_socket.unlink(missing_ok=True)
     kill_workers(settings)
     shutil.rmtree(settings.sockets / "models", ignore_errors=True)
 
@@ -71,6 +73,7 @@ def render_bootstrap(settings: Settings) -> None:
 
 def main(program: str) -> None:
     """Become the program."""
+    os.umask(PRIVATE_UMASK)
     settings = Settings()
     settings.make_folders()
     die_with_parent()

@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from marina import instance
 from marina.errors import MarinaError
-from marina.files import last_lines
+from marina.files import PRIVATE_UMASK, last_lines
 from marina.serving.launch import kill_workers
 from marina.settings import ROOT, Settings
 
@@ -51,6 +51,7 @@ def render(settings: Settings) -> None:
         "pidfile": str(pid_file(settings)),
         "directory": str(ROOT),
         "loglevel": "info",
+        "umask": f"{PRIVATE_UMASK:03o}",
     }
     for rank, name in enumerate(PROGRAMS):
         if name == "forks" and not settings.forking:

@@ -17,16 +17,27 @@ from tests.api.conftest import CARD
 def test_ready_names_a_lost_database_although_models_are_served(application):
     application.state.experiment_states.problem = "the database of the experiments has lost e"
     response = call(application, "GET", "/ready")
-    assert (response.status_code, response.json()["warnings"]) == (200, ["the database of the experiments has lost e"])
+    assert (response.status_code, response.json()["warnings"]) == (200, ["experiments_lost"])
+    expected = {"experiments_lost": "the database of the experiments has lost e"}
+    assert call(application, "GET", "/status").json()["warnings"] == expected
 
 
-def test_ready_is_the_status_of_the_reconciler(application):
-    response = call(application, "GET", "/ready")
+def test_status_is_that_of_the_reconciler(application):
+    response = call(application, "GET", "/status")
     assert response.status_code == 200
     assert response.json()["models"]["a"] == {"ready": True, "default": "1.0", "versions": {}}
     application.state.reconciler.slow = 99
-    response = call(application, "GET", "/ready")
+    response = call(application, "GET", "/status")
     assert (response.status_code, response.json()["ready"], response.json()["envoy"]["ready"]) == (503, False, False)
+
+
+def test_ready_tells_the_public_no_more_than_what_is_ready(application):
+    response = call(application, "GET", "/ready")
+    assert (response.status_code, response.json().keys()) == (200, {"ready", "warnings", "models"})
+    assert response.json()["models"]["a"] == {"ready": True, "default": "1.0", "versions": {}}
+    application.state.reconciler.slow = 99
+    response = call(application, "GET", "/ready")
+    assert (response.status_code, response.json()["ready"]) == (503, False)
 
 
 def test_the_description_has_every_model_in_its_default_version(application):
@@ -49,7 +60,7 @@ def test_the_openapi_document_describes_the_models_served_now(application):
     ready = document["paths"]["/ready"]["get"]["responses"]
     assert list(ready) == ["200", "503"]
     for it in ready.values():
-        assert it["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/BundleStatus"}
+        assert it["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/BundleReadiness"}
     del application.state.reconciler.desired.models["a"]
     assert "/predictions/a" not in call(application, "GET", "/openapi.json").json()["paths"]
 

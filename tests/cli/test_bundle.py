@@ -162,7 +162,7 @@ def test_one_port_moves_the_whole_bundle(settings, steps, monkeypatch):
     write_mar(settings, "cat")
     for name in settings.ports:
         monkeypatch.delenv(f"MARINA_{name.upper()}")
-    monkeypatch.setenv("MARINA_METRICS_PORT", "5000")
+    monkeypatch.setenv("MARINA_MANAGEMENT_PORT", "5000")
     bundle.serve(None, port=8800)
     used = steps.calls[-1][1]
-    assert (used.port, used.control_port, used.inner_port, used.metrics_port) == (8800, 8890, 10702, 5000)
+    assert (used.port, used.inference_port, used.grpc_inference_port, used.management_port) == (8800, 8880, 7870, 5000)

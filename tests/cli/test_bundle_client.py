@@ -13,7 +13,7 @@ def test_control_is_asked_for_the_status(settings, network):
     found = status_of({"1.0": version()})
     network.handler = lambda request: httpx.Response(503, json=found.model_dump())
     assert bundle_client.status(settings) == found
-    assert network.lines == [f"GET http://127.0.0.1:{settings.control_port}/ready"]
+    assert network.lines == ["GET http://control/status"]
     assert network.requests[0].extensions["timeout"]["read"] == 30
 
     def gone(request):
@@ -41,7 +41,7 @@ def test_experiments_that_use_a_version(settings, network):
     assert bundle_client.experiments_with(settings, "cat", "1.0") == ["a", "c"]
     assert bundle_client.experiments_with(settings, "cat", "2.0") == ["b"]
     (request, _) = network.requests
-    assert str(request.url) == f"http://127.0.0.1:{settings.control_port}/v1/experiments"
+    assert str(request.url) == "http://control/v1/experiments"
     assert request.headers["authorization"] == "Bearer m"
     network.handler = lambda request: httpx.Response(500, json=EXPERIMENTS)
     assert bundle_client.experiments_with(settings, "cat", "1.0") == []

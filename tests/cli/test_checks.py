@@ -26,19 +26,21 @@ def ports(settings):
 
 def test_a_port_that_is_taken_is_named_with_who_took_it(ports):
     checks.free_ports(ports)
-    with socket.create_server(("127.0.0.1", ports.metrics_port)), pytest.raises(MarinaError) as taken:
+    with socket.create_server(("127.0.0.1", ports.management_port)), pytest.raises(MarinaError) as taken:
         checks.free_ports(ports)
     by = f" by {psutil.Process().name()} (process {os.getpid()})"
     assert str(taken.value) == (
-        f"port {ports.metrics_port} is in use{by}: end that, set another with MARINA_METRICS_PORT=<port>, "
+        f"port {ports.management_port} is in use{by}: end that, set another with MARINA_MANAGEMENT_PORT=<port>, "
         "or move all ports with `make serve PORT=8800`"
     )
-    assert checks.owner(ports.metrics_port) == ""
+    assert checks.owner(ports.management_port) == ""
 
 
 def test_one_port_for_two_services_is_refused(ports):
-    with pytest.raises(MarinaError, match=rf"^port {ports.port} is given twice, by MARINA_PORT and MARINA_INNER_PORT"):
-        checks.free_ports(ports.model_copy(update={"inner_port": ports.port}))
+    with pytest.raises(
+        MarinaError, match=rf"^port {ports.port} is given twice, by MARINA_PORT and MARINA_INFERENCE_PORT"
+    ):
+        checks.free_ports(ports.model_copy(update={"inference_port": ports.port}))
 
 
 def test_an_address_that_is_not_ours_is_refused(ports):

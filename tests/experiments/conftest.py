@@ -103,4 +103,4 @@ def envoy(tmp_path: Path) -> Iterator[EnvoyInstance]:
 @pytest.fixture
 def harness(database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopHarness:
     """A control loop with the test's database and clock."""
-    return LoopHarness(database, Settings(var=tmp_path / "var", envoy_admin_port=9999), monkeypatch)
+    return LoopHarness(database, Settings(var=tmp_path / "var"), monkeypatch)

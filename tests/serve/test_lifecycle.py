@@ -180,11 +180,11 @@ def test_stop_leaves_no_process(bundle: Bundle):
 
 
 def test_a_busy_port_is_named(bundle: Bundle):
-    with socket.create_server(("127.0.0.1", bundle.settings.metrics_port)):
+    with socket.create_server(("127.0.0.1", bundle.settings.management_port)):
         busy = bundle.run("serve")
     assert busy.returncode == 1
-    assert f"port {bundle.settings.metrics_port} is in use" in busy.stderr
-    assert "MARINA_METRICS_PORT" in busy.stderr
+    assert f"port {bundle.settings.management_port} is in use" in busy.stderr
+    assert "MARINA_MANAGEMENT_PORT" in busy.stderr
     assert bundle.processes() == []
 
 

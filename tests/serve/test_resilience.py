@@ -9,6 +9,7 @@ import httpx
 import psutil
 import pytest
 
+from marina.cli import bundle_client
 from marina.serving import supervisor
 from tests.serve.support.bundle import Bundle, eventually
 
@@ -33,17 +34,20 @@ class Watch:
         self._threads = [
             threading.Thread(target=self._poll, args=arguments)
             for arguments in (
-                ("control", f"http://127.0.0.1:{bundle.settings.control_port}/ready", "GET"),
-                ("public", f"{bundle.settings.url}/ready", "GET"),
-                ("predictions", f"{bundle.settings.url}/predictions/beta", "POST"),
+                ("control", bundle_client.control(bundle.settings), "GET", "/status"),
+                ("public", self._public(), "GET", "/ready"),
+                ("predictions", self._public(), "POST", "/predictions/beta"),
             )
         ]
 
-    def _poll(self, name, url, method):
-        with httpx.Client(timeout=30, trust_env=False) as client:
+    def _public(self) -> httpx.Client:
+        return httpx.Client(base_url=self.bundle.settings.url, timeout=30, trust_env=False)
+
+    def _poll(self, name, client, method, path):
+        with client:
             while not self._stopped.is_set():
                 try:
-                    self.seen[name].add(client.request(method, url).status_code)
+                    self.seen[name].add(client.request(method, path).status_code)
                 except httpx.TransportError:
                     self.seen[name].add("unreachable")
                 time.sleep(0.1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from marina.serving.envoy import gateway
 from marina.settings import Settings
 
 
@@ -34,7 +35,7 @@ class FakeServers:
         self.settings.key_file.write_text(json.dumps(keys))
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.port == self.settings.envoy_admin_port:
+        if str(request.url).startswith(gateway.ADMIN):
             return self._envoy(request)
         if not self.up:
             raise httpx.ConnectError("refused")

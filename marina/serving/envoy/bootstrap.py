@@ -1,26 +1,26 @@
-"""Bootstrap configuration of Envoy: public listener, filters, access logs, admin port and watched files."""
+"""Bootstrap configuration of Envoy: public listener, filters, access logs, admin interface and watched files."""
 
 import json
 from pathlib import Path
 
 from marina import headers
 from marina.files import write_atomic
-from marina.serving.envoy.config import Json, address, typed, watched
+from marina.serving.envoy import limits
+from marina.serving.envoy.config import Json, address, listening_pipe, typed, watched
 from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
 from marina.serving.torchserve import process
-from marina.settings import LOOPBACK, Settings
+from marina.settings import Settings
 
 # Error types that TorchServe returns with the same status.
 ERRORS = {
     400: "BadRequestException",
     404: "ResourceNotFoundException",
+    408: "RequestTimeoutException",
     413: "PayloadTooLargeException",
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",
 }
 LUA = Path(__file__).with_name("request.lua")
-# Above this limit Envoy accepts no more connections, instead of running out of file descriptors.
-MAX_CONNECTIONS = 10_000
 
 
 def local_replies(limit: int) -> Json:
@@ -145,9 +145,7 @@ def connection_manager(settings: Settings) -> Json:
         always_set_request_id_in_response=True,
         # Return a client's UUID unchanged, without the sampling decision packed into it.
         request_id_extension={"typed_config": request_id},
-        request_headers_timeout="10s",
-        # Keep the connection open long enough to deliver the 413 of a long body.
-        delayed_close_timeout="10s",
+        **limits.http_options(settings),
         rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
         http_filters=filters(settings, limit),
         local_reply_config=local_replies(limit),
@@ -156,7 +154,7 @@ def connection_manager(settings: Settings) -> Json:
 
 
 def inner_listener(settings: Settings) -> Json:
-    """Return the listener on loopback to which Envoy sends requests that must be rewritten for another version.
+    """Return the listener on a unix socket to which Envoy sends requests that must be rewritten for another version.
 
     See marina.serving.envoy.route_state.RouteExtension.
     """
@@ -170,7 +168,12 @@ def inner_listener(settings: Settings) -> Json:
         access_log=[exposure_log(settings, headers.MIRROR)],
     )
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    return {"name": "inner", "address": address(LOOPBACK, settings.inner_port), "filter_chains": [chain]}
+    return {
+        "name": "inner",
+        "address": listening_pipe(settings.inner_socket),
+        "filter_chains": [chain],
+        "ignore_global_conn_limit": True,
+    }
 
 
 def tls(cert: Path, key: Path) -> Json:
@@ -187,14 +190,16 @@ def bootstrap(settings: Settings) -> Json:
     chain: Json = {"filters": [manager]}
     if settings.cert and settings.key:
         chain["transport_socket"] = tls(settings.cert, settings.key)
-    listener = {"name": "public", "address": address(settings.host, settings.port), "filter_chains": [chain]}
-    monitor = "envoy.resource_monitors.global_downstream_max_connections"
-    kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = {"name": monitor, "typed_config": typed(kind, max_active_downstream_connections=MAX_CONNECTIONS)}
+    listener = {
+        "name": "public",
+        "address": address(settings.host, settings.port),
+        **limits.listener_options(),
+        **limits.client_chains(settings, chain),
+    }
     return {
-        "overload_manager": {"resource_monitors": [limit]},
+        "overload_manager": limits.overload_manager(settings, process.max_request_bytes(settings)),
         "node": {"id": "marina", "cluster": "marina"},
-        "admin": {"address": address(LOOPBACK, settings.envoy_admin_port)},
+        "admin": {"address": listening_pipe(settings.admin_socket), "ignore_global_conn_limit": True},
         "dynamic_resources": {"cds_config": watched(settings, "cds")},
         "static_resources": {"listeners": [listener, inner_listener(settings)]},
     }

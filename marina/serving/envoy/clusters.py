@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from marina.serving.envoy.config import Json, address, typed, watched
+from marina.serving.envoy.config import Json, address, pipe, typed, watched
 from marina.serving.envoy.route_state import Models, Upstream, VersionRouteState, version_state
 from marina.settings import LOOPBACK, Settings
 
@@ -42,10 +42,10 @@ def version_upstreams(models: Models) -> list[Upstream]:
 def clusters(settings: Settings, models: Models, more: Iterable[Upstream], mirrors: Iterable[str]) -> list[Json]:
     """Return every cluster: those of the models, `more` upstreams, and `mirrors` that receive copies of requests."""
     return [
-        _static("control", settings.control_port),
-        _static("metrics", settings.metrics_port),
-        _static("torchserve", settings.inference_port) | {"health_checks": [_liveness()]},
-        *(_static(name, settings.inner_port, MAX_MIRRORED_REQUESTS) for name in mirrors),
+        _static("control", pipe(settings.control_socket)),
+        _static("metrics", pipe(settings.metrics_socket)),
+        _static("torchserve", address(LOOPBACK, settings.inference_port)) | {"health_checks": [_liveness()]},
+        *(_static(name, pipe(settings.inner_socket), MAX_MIRRORED_REQUESTS) for name in mirrors),
         *(_versioned(settings, upstream) for upstream in (*version_upstreams(models), *more)),
     ]
 
@@ -63,8 +63,8 @@ def eds_file(cluster: str) -> str:
     return "eds-" + re.sub(r"[^A-Za-z0-9_.@-]", "+", cluster)
 
 
-def _static(name: str, port: int, requests: int = MAX_REQUESTS) -> Json:
-    endpoint = {"endpoint": {"address": address(LOOPBACK, port)}}
+def _static(name: str, host: Json, requests: int = MAX_REQUESTS) -> Json:
+    endpoint = {"endpoint": {"address": host}}
     return {
         **typed("config.cluster.v3.Cluster"),
         "name": name,
@@ -97,7 +97,7 @@ def _versioned(settings: Settings, upstream: Upstream) -> Json:
 
 def _assignment(settings: Settings, upstream: Upstream, state: VersionRouteState) -> Json:
     # Control is the first to have this node's state: periodic checks would close a version just reported as ready.
-    here = _unchecked(settings.inference_port) | _health(state.closed is None)
+    here = _unchecked(address(LOOPBACK, settings.inference_port)) | _health(state.closed is None)
     peers = [
         {"endpoint": {"address": address(*peer)}} | _health(f"{peer[0]}:{peer[1]}" in state.ready_peers)
         for peer in settings.peers
@@ -105,7 +105,7 @@ def _assignment(settings: Settings, upstream: Upstream, state: VersionRouteState
     nodes = [here, *peers]
     groups: list[Json] = [{"priority": 0, "lb_endpoints": nodes}]
     if upstream.backup:
-        groups.append({"priority": 1, "lb_endpoints": [_unchecked(settings.inner_port)]})
+        groups.append({"priority": 1, "lb_endpoints": [_unchecked(pipe(settings.inner_socket))]})
     return {
         **typed("config.endpoint.v3.ClusterLoadAssignment"),
         "cluster_name": upstream.name,
@@ -119,9 +119,8 @@ def _health(healthy: bool) -> Json:
     return {"health_status": "HEALTHY" if healthy else "UNHEALTHY"}
 
 
-def _unchecked(port: int) -> Json:
-    check = {"disable_active_health_check": True}
-    return {"endpoint": {"address": address(LOOPBACK, port), "health_check_config": check}}
+def _unchecked(host: Json) -> Json:
+    return {"endpoint": {"address": host, "health_check_config": {"disable_active_health_check": True}}}
 
 
 def _limits(requests: int) -> Json:

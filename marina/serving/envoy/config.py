@@ -1,5 +1,6 @@
 """Building blocks of Envoy's configuration: messages of its v3 API as JSON."""
 
+from pathlib import Path
 from typing import Any
 
 from marina.settings import Settings
@@ -30,6 +31,20 @@ def address(host: str, port: int) -> Json:
     {'socket_address': {'address': '127.0.0.1', 'port_value': 8080}}
     """
     return {"socket_address": {"address": host, "port_value": port}}
+
+
+def pipe(socket: Path) -> Json:
+    """Return the address of a unix socket.
+
+    >>> pipe(Path("/var/control.sock"))
+    {'pipe': {'path': '/var/control.sock'}}
+    """
+    return {"pipe": {"path": str(socket)}}
+
+
+def listening_pipe(socket: Path) -> Json:
+    """Return the address of a unix socket that Envoy makes, for this user alone."""
+    return {"pipe": {"path": str(socket), "mode": 0o600}}
 
 
 def header_match(name: str, value: str) -> Json:

@@ -16,7 +16,9 @@ from marina.serving.envoy import bootstrap, clusters, routes
 from marina.serving.envoy.config import Json, typed
 from marina.serving.envoy.route_state import NO_EXTENSION, Models, RouteExtension
 from marina.serving.torchserve import process
-from marina.settings import LOOPBACK, Settings
+from marina.settings import Settings
+
+ADMIN = "http://envoy-admin"  # by way of a unix socket
 
 
 def binary() -> Path:
@@ -87,7 +89,10 @@ def validate(settings: Settings, models: Models, extension: RouteExtension = NO_
     public, inner = config["static_resources"]["listeners"]
     table = routes.route_table(models, True, process.default_timeout(settings), extension)
     for listener, content in ((public, table), (inner, routes.inner_table(extension))):
-        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        chain = listener["filter_chains"][0]
+        listener["filter_chains"] = [chain]  # the others have the same routes
+        listener.pop("filter_chain_matcher", None)
+        manager = chain["filters"][-1]["typed_config"]
         manager.pop("rds")
         manager["route_config"] = _untyped(content)
     config["static_resources"]["clusters"] = _static_clusters(settings, models, extension)
@@ -112,16 +117,23 @@ def _static_clusters(settings: Settings, models: Models, extension: RouteExtensi
     return found
 
 
+def reopen_logs(settings: Settings) -> None:
+    """Let Envoy open its log files again, after one was renamed; raises httpx.HTTPError."""
+    transport = httpx.HTTPTransport(uds=str(settings.admin_socket))
+    with httpx.Client(transport=transport, base_url=ADMIN, timeout=5, trust_env=False) as admin:
+        admin.post("/reopen_logs").raise_for_status()
+
+
 def _untyped(resource: Json) -> Json:
     return {key: value for key, value in resource.items() if key != "@type"}
 
 
 class Gateway:
-    """Client of Envoy's admin port. Every call may raise httpx.TransportError if Envoy can't be reached."""
+    """Client of Envoy's admin interface. Every call may raise httpx.TransportError if Envoy can't be reached."""
 
     def __init__(self, settings: Settings) -> None:
-        base = f"http://{LOOPBACK}:{settings.envoy_admin_port}"
-        self._admin = httpx.AsyncClient(base_url=base, timeout=5, trust_env=False)
+        transport = httpx.AsyncHTTPTransport(uds=str(settings.admin_socket))
+        self._admin = httpx.AsyncClient(transport=transport, base_url=ADMIN, timeout=5, trust_env=False)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -37,9 +37,9 @@ def direct_response(match: Json, status: int, message: str) -> Json:
 def forward(match: Json, cluster: str, deadline: float, streams: bool = False, **more: Any) -> Json:
     """Return a route to a cluster with `deadline` seconds for the response or, if it `streams`, for each pause in it.
 
-    `more` are further fields of Envoy's RouteAction.
+    `more` are further fields of Envoy's RouteAction. The idle timeout is the client's as well: it must read on.
     """
-    limit = {"timeout": "0s", "idle_timeout": f"{deadline:g}s"} if streams else {"timeout": f"{deadline:g}s"}
+    limit = {"timeout": "0s" if streams else f"{deadline:g}s", "idle_timeout": f"{deadline:g}s"}
     retry = {"retry_on": NEVER_SENT, "num_retries": 1}
     return {"match": match, "route": {"cluster": cluster, "retry_policy": retry, **limit, **more}}
 

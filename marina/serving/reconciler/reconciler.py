@@ -111,7 +111,8 @@ class Reconciler:
             for version in self._versions.values():
                 version.remove_workers(self._torchserve, self._gateway)
         ready = liveness == "up" and envoy.ready and all(model.ready for model in models.values())
-        warnings = [text for text in (desired_state.damage(self.settings), low_disk(self.settings)) if text]
+        found = {"state_damaged": desired_state.damage(self.settings), "low_disk": low_disk(self.settings)}
+        warnings = {code: text for code, text in found.items() if text}
         self._status = BundleStatus(
             ready=ready, warnings=warnings, torchserve=TORCHSERVE[liveness], envoy=envoy, models=models
         )

@@ -1,4 +1,4 @@
-"""Status of this node, the response of /ready; and of its peers, polled from theirs."""
+"""Status of this node, what of it is public at /ready, and the readiness of its peers, polled from theirs."""
 
 import asyncio
 import logging
@@ -17,6 +17,29 @@ State = Literal["waiting", "refused", "registering", "loading", "checking", "rea
 Canary = Literal["answered", "none: the archive gives no example"]
 PEER_POLL_SECONDS = 1.0
 MIN_FREE_BYTES = 500_000_000
+
+
+class VersionReadiness(BaseModel):
+    """The public part of VersionStatus."""
+
+    ready: bool = False
+    state: State = "waiting"
+
+
+class ModelReadiness(BaseModel):
+    """The public part of ModelStatus."""
+
+    ready: bool
+    default: str
+    versions: dict[str, VersionReadiness]
+
+
+class BundleReadiness(BaseModel):
+    """The public part of BundleStatus, without processes, load, paths and messages of exceptions."""
+
+    ready: bool
+    warnings: list[str] = []
+    models: dict[str, ModelReadiness]
 
 
 class VersionStatus(BaseModel):
@@ -47,14 +70,18 @@ class ServerStatus(BaseModel):
 class BundleStatus(BaseModel):
     """Status of the node. `ready`: both servers and every model are ready.
 
-    `warnings` name what will need an operator although requests are served: a damaged file, a full disk.
+    `warnings` explain, by a code, what will need an operator although requests are served: a full disk, for instance.
     """
 
     ready: bool
-    warnings: list[str] = []
+    warnings: dict[str, str] = {}
     torchserve: ServerStatus
     envoy: ServerStatus
     models: dict[str, ModelStatus]
+
+    def readiness(self) -> BundleReadiness:
+        """Return what /ready tells the public."""
+        return BundleReadiness.model_validate(self.model_dump() | {"warnings": list(self.warnings)})
 
 
 def low_disk(settings: Settings) -> str | None:
@@ -94,7 +121,7 @@ class Peers:
         ready: frozenset[tuple[str, str]] = frozenset()
         try:
             response = await self._http.get(f"http://{peer}/ready")
-            status = BundleStatus.model_validate_json(response.content)
+            status = BundleReadiness.model_validate_json(response.content)
             ready = frozenset(
                 (name, version)
                 for name, model in status.models.items()

@@ -61,7 +61,7 @@ def effective(settings: Settings) -> dict[str, str]:
     instance = {
         "inference_address": f"http://{LOOPBACK}:{settings.inference_port}",
         "management_address": f"http://{LOOPBACK}:{settings.management_port}",
-        "metrics_address": f"http://{LOOPBACK}:{settings.metrics_port}",
+        "metrics_address": f"unix:{settings.metrics_socket}",
         "grpc_inference_address": LOOPBACK,
         "grpc_management_address": LOOPBACK,
         "grpc_inference_port": str(settings.grpc_inference_port),

@@ -1,11 +1,10 @@
 """Control loop: the log is read, feedback resolved, and old rows deleted. Without servers."""
 
-from types import SimpleNamespace
-
 from sqlalchemy.exc import OperationalError
 
-from marina.experiments import control_loop, feedback, log_ingest
+from marina.experiments import feedback, log_ingest
 from marina.experiments.database import Exposure, Feedback
+from marina.serving.envoy import gateway
 from marina.serving.envoy.bootstrap import exposures_file
 from tests.experiments.log_lines import NOW, add, ids, line
 from tests.experiments.rows import A, exposure_row, insert_rows
@@ -54,17 +53,12 @@ def test_deleted_rows_are_no_longer_in_the_database(harness):
 
 def test_envoy_reopens_its_log_after_a_rotation(harness, monkeypatch):
     posted = []
-
-    def post(url: str, **options) -> SimpleNamespace:
-        posted.append((url, options))
-        return SimpleNamespace(raise_for_status=lambda: posted.append("checked"))
-
-    monkeypatch.setattr(control_loop, "httpx", SimpleNamespace(post=post))
+    monkeypatch.setattr(gateway, "reopen_logs", posted.append)
     monkeypatch.setattr(log_ingest, "MAX_FILE_BYTES", 10)
     file = exposures_file(harness.settings)
     add(file, line("a"))
     harness.run_passes()
-    assert posted == [("http://127.0.0.1:9999/reopen_logs", {"timeout": 5, "trust_env": False}), "checked"]
+    assert posted == [harness.settings]
     assert not file.exists()
 
 

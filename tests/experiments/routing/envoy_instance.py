@@ -112,9 +112,10 @@ class EnvoyInstance:
     )
     process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def admin(self) -> str:
-        return f"http://127.0.0.1:{self.settings.envoy_admin_port}"
+    def admin(self, path: str, **parameters: str) -> httpx.Response:
+        transport = httpx.HTTPTransport(uds=str(self.settings.admin_socket))
+        with httpx.Client(transport=transport, base_url=gateway.ADMIN, trust_env=False) as client:
+            return client.get(path, params=parameters)
 
     def publish(self, *states: State) -> None:
         """Publish routes as control does, and wait until Envoy applies them."""
@@ -135,13 +136,13 @@ class EnvoyInstance:
 
         def applied() -> bool:
             try:
-                stats = httpx.get(f"{self.admin}/stats", params={"filter": "version_text"}, trust_env=False).text
+                stats = self.admin("/stats", filter="version_text").text
             except httpx.TransportError:
                 return False
             return all(f'"{versions[name]}"' in stats for name in ("cds", "rds", "inner"))
 
         eventually(applied, "Envoy takes the routes")
-        eventually(lambda: httpx.get(f"{self.admin}/ready", trust_env=False).is_success, "Envoy is ready")
+        eventually(lambda: self.admin("/ready").is_success, "Envoy is ready")
 
     def stop(self) -> None:
         if self.process is not None:

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from marina.cli import bundle_client
 from marina.packaging.sign import sign
 from marina.serving import supervisor
 from marina.serving.torchserve.client import Keys
@@ -115,8 +116,9 @@ class Bundle:
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
-    def control(self, path: str = "/ready") -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.settings.control_port}{path}", timeout=30, trust_env=False)
+    def control(self, path: str = "/status") -> httpx.Response:
+        with bundle_client.control(self.settings) as client:
+            return client.get(path)
 
     def is_ready(self) -> bool:
         """Check that control responds and reports everything as ready."""

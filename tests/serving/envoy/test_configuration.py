@@ -1,10 +1,11 @@
 """Envoy's whole configuration: bootstrap, clusters, endpoints and routes."""
 
 import json
+import resource
 
 import pytest
 
-from marina.serving.envoy import bootstrap, clusters, routes
+from marina.serving.envoy import bootstrap, clusters, limits, routes
 from marina.serving.envoy.route_state import ModelRouteState, RouteExtension, Upstream, VersionRouteState
 from marina.settings import ROOT, Settings
 from tests.serving.recorded_json import assert_recorded
@@ -43,9 +44,13 @@ def shared(settings) -> Settings:
     return settings.model_copy(update={"nodes": PEERS})
 
 
-def test_the_bootstrap(settings, places):
+def test_the_bootstrap(settings, places, monkeypatch):
+    monkeypatch.setattr(limits, "CLIENT_GROUPS", 2)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 30_000))
     config = bootstrap.bootstrap(settings.model_copy(update={"host": "0.0.0.0", "port": 18000}))
-    manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    first, second = config["static_resources"]["listeners"][0]["filter_chains"]
+    assert second["filters"][1] is first["filters"][1]
+    manager = second["filters"].pop()["typed_config"]
     script = manager["http_filters"][1]["typed_config"]["default_source_code"]
     assert script.pop("inline_string") == (ROOT / "marina" / "serving" / "envoy" / "request.lua").read_text()
     assert_recorded("bootstrap", config, places)

@@ -120,7 +120,9 @@ def test_envoy_validates_the_whole_configuration_in_one_file(settings, envoy):
     del expected["dynamic_resources"]
     tables = (routes.route_table(MODELS, True, 60, extension), routes.inner_table(extension))
     for listener, table in zip(expected["static_resources"]["listeners"], tables, strict=True):
-        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        del listener["filter_chains"][1:]
+        listener.pop("filter_chain_matcher", None)
+        manager = listener["filter_chains"][0]["filters"][-1]["typed_config"]
         del manager["rds"]
         manager["route_config"] = untyped(table)
     found = envoy["config"]["static_resources"].pop("clusters")
@@ -179,7 +181,7 @@ def test_applied_means_every_file_and_that_envoy_listens(settings, network, stat
     network.handler = lambda request: httpx.Response(200, text=stats)
     assert call(settings, lambda envoy: envoy.applied(VERSIONS)) is applied
     (request,) = network.requests
-    assert (request.method, request.url.port, request.url.path) == ("GET", settings.envoy_admin_port, "/stats")
+    assert (request.method, request.url.host, request.url.path) == ("GET", "envoy-admin", "/stats")
     assert request.url.params["filter"] == r"\.(version_text|workers_started)$"
     assert request.extensions["timeout"]["read"] == 5
 
@@ -196,3 +198,11 @@ def test_an_envoy_that_refuses_is_an_error(settings, network):
     network.handler = lambda request: httpx.Response(500)
     with pytest.raises(httpx.HTTPStatusError):
         call(settings, lambda envoy: envoy.in_flight("cat", "1.0"))
+
+
+def test_logs_are_opened_again_through_the_admin_interface(settings, network):
+    gateway.reopen_logs(settings)
+    assert network.lines == ["POST http://envoy-admin/reopen_logs"]
+    network.handler = lambda request: httpx.Response(500)
+    with pytest.raises(httpx.HTTPStatusError):
+        gateway.reopen_logs(settings)

@@ -54,7 +54,7 @@ def test_a_damaged_state_and_a_full_disk_are_named_and_end_no_service(settings, 
 
     async def use():
         found = Reconciler(settings)
-        assert (await passes(found)).warnings == []
+        assert (await passes(found)).warnings == {}
         desired_state.state_file(settings).write_text("{")
         if not copy:
             desired_state.last_good_file(settings).unlink()
@@ -64,9 +64,9 @@ def test_a_damaged_state_and_a_full_disk_are_named_and_end_no_service(settings, 
     found = asyncio.run(use())
     assert found.ready
     assert list(found.models) == ["cat"]
-    damaged, full = found.warnings
-    assert "state/models.json can't be read" in damaged
-    assert f"MB are free on the disk of {settings.var}" in full
+    assert list(found.warnings) == ["state_damaged", "low_disk"]
+    assert "state/models.json can't be read" in found.warnings["state_damaged"]
+    assert f"MB are free on the disk of {settings.var}" in found.warnings["low_disk"]
 
 
 def test_a_changed_default_is_set_in_torchserve_once(settings, servers):

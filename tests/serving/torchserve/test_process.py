@@ -41,7 +41,7 @@ def test_the_effective_configuration(config, settings):
         "a": "b",
         "inference_address": "http://127.0.0.1:8080",
         "management_address": "http://127.0.0.1:8081",
-        "metrics_address": "http://127.0.0.1:8082",
+        "metrics_address": f"unix:{settings.metrics_socket}",
         "grpc_inference_address": "127.0.0.1",
         "grpc_management_address": "127.0.0.1",
         "grpc_inference_port": "7070",
