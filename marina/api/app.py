@@ -73,6 +73,11 @@ def exit_on_failure(loop: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
+async def live() -> Response:
+    """Respond, for the watchdog, as long as the event loop runs."""
+    return Response()
+
+
 async def status(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
     """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why."""
     current = await reconciler.status()
@@ -122,8 +127,9 @@ def app(settings: Settings) -> FastAPI:
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
     application.add_api_route("/ready", ready, responses={503: {"model": BundleReadiness}}, tags=["readiness"])
-    # Envoy has no route to it: `marina status` reaches it by control's own socket.
+    # Envoy has no route to these: `marina status` and the watchdog use control's own socket.
     application.add_api_route("/status", status, include_in_schema=False)
+    application.add_api_route("/live", live, include_in_schema=False)
     for router in (cards.router, experiment_routes.router, feedback_routes.router):
         application.include_router(router)
 

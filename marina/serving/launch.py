@@ -1,4 +1,4 @@
-"""Launcher of the supervisor's programs: `python -m marina.serving.launch forks|torchserve|envoy|control`.
+"""Launcher of the supervisor's programs: `python -m marina.serving.launch forks|torchserve|envoy|control|watchdog`.
 
 The process prepares the program's files and environment, and then becomes the program.
 """
@@ -90,7 +90,7 @@ def main(program: str) -> None:
         options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:
-        command = [sys.executable, "-m", "marina.api.app"]
+        command = [sys.executable, "-m", {"control": "marina.api.app", "watchdog": "marina.serving.watchdog"}[program]]
     if program in {"torchserve", "envoy"}:
         os.chdir(settings.run)  # TorchServe's key_file.json lands in its working directory
     os.execve(command[0], command, environment)  # noqa: S606 - becomes the program, so that it receives signals

@@ -1,4 +1,4 @@
-"""supervisord: it starts fork server, TorchServe, Envoy and control, restarts them, and stops their process groups."""
+"""supervisord: it starts and restarts fork server, TorchServe, Envoy, control and watchdog, and stops their groups."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from marina.serving.launch import kill_workers
 from marina.settings import ROOT, Settings
 
 # Started in this order and stopped in the reverse one: Envoy stops accepting requests first.
-PROGRAMS = ("forks", "torchserve", "control", "envoy")
+PROGRAMS = ("forks", "torchserve", "control", "envoy", "watchdog")
 STOP_SECONDS = 10
 
 

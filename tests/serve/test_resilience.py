@@ -139,6 +139,21 @@ def test_control_and_torchserve_killed_at_once(bundle: Bundle):
     assert watch.seen["predictions"] == {200, 503}
 
 
+@pytest.mark.parametrize("program", ["envoy", "control"])
+def test_a_program_that_hangs_is_replaced(bundle: Bundle, program: str):
+    pid = pid_of(bundle, program)
+    psutil.Process(pid).suspend()
+    back(bundle, program, pid)
+
+
+def test_a_worker_that_hangs_is_replaced(bundle: Bundle):
+    (pid,) = bundle.worker_pids("alpha")
+    psutil.Process(pid).suspend()
+    eventually(lambda: bundle.worker_pids("alpha") != [pid], "another worker")
+    eventually(bundle.is_ready, "ready again", 120)
+    assert bundle.http.post("/predictions/alpha", json={}).status_code == 200
+
+
 def test_a_killed_supervisor_takes_everything_along(bundle: Bundle):
     supervisor.process(bundle.settings).kill()
 
