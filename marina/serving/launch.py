@@ -77,6 +77,7 @@ def main(program: str) -> None:
         command, environment = torchserve.command(settings), torchserve.environment(settings)
     elif program == "envoy":
         bootstrap.render(settings)
+        gateway.publish_certificate(settings)
         options = ["--disable-hot-restart", *bootstrap.LOG_OPTIONS, "--file-flush-interval-msec", "200"]
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:

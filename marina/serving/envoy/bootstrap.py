@@ -5,7 +5,7 @@ from pathlib import Path
 
 from marina import headers
 from marina.files import write_atomic
-from marina.serving.envoy import limits
+from marina.serving.envoy import certificate, limits
 from marina.serving.envoy.config import Json, address, listening_pipe, typed, watched
 from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
 from marina.serving.torchserve import process
@@ -175,10 +175,9 @@ def inner_listener(settings: Settings) -> Json:
     }
 
 
-def tls(cert: Path, key: Path) -> Json:
+def tls(settings: Settings) -> Json:
     """Return the transport socket that makes the public listener HTTPS."""
-    pair = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
-    common = {"tls_certificates": [pair], "alpn_protocols": ["h2", "http/1.1"]}
+    common = certificate.tls_context(settings) | {"alpn_protocols": ["h2", "http/1.1"]}
     context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common)
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
@@ -187,8 +186,8 @@ def bootstrap(settings: Settings) -> Json:
     """Return the whole bootstrap configuration."""
     manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(settings)}
     chain: Json = {"filters": [manager]}
-    if settings.cert and settings.key:
-        chain["transport_socket"] = tls(settings.cert, settings.key)
+    if settings.cert:
+        chain["transport_socket"] = tls(settings)
     listener = {
         "name": "public",
         "address": address(settings.host, settings.port),
