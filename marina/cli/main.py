@@ -18,6 +18,7 @@ from marina.cli import (
     inference,
     new,
     packaging,
+    tls,
     training,
     versions,
 )
@@ -79,6 +80,7 @@ for command in HIDDEN:
     app.command(hidden=True)(command)
 app.add_typer(new.app, name="new", rich_help_panel="Train and pack")
 app.add_typer(experiments.app, name="ab", rich_help_panel="Experiments")
+app.add_typer(tls.app, name="tls", rich_help_panel="Serve")
 
 
 def main() -> None:

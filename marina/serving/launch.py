@@ -65,6 +65,7 @@ def render_bootstrap(settings: Settings) -> None:
     """Write Envoy's bootstrap configuration; with a full disk, the one of the last start is used."""
     try:
         bootstrap.render(settings)
+        gateway.publish_certificate(settings)
     except OSError as exc:
         if not bootstrap.bootstrap_file(settings).exists():
             raise
@@ -87,7 +88,7 @@ def main(program: str) -> None:
         command, environment = torchserve.command(settings), torchserve.environment(settings)
     elif program == "envoy":
         render_bootstrap(settings)
-        options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
+        options = ["--disable-hot-restart", *bootstrap.LOG_OPTIONS, "--file-flush-interval-msec", "200"]
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:
         command = [sys.executable, "-m", {"control": "marina.api.app", "watchdog": "marina.serving.watchdog"}[program]]

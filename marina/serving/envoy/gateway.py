@@ -12,7 +12,7 @@ import httpx
 
 from marina.errors import MarinaError
 from marina.files import write_atomic
-from marina.serving.envoy import bootstrap, clusters, routes
+from marina.serving.envoy import bootstrap, certificate, clusters, routes
 from marina.serving.envoy.config import Json, typed
 from marina.serving.envoy.route_state import NO_EXTENSION, Models, RouteExtension
 from marina.serving.torchserve import process
@@ -38,6 +38,12 @@ def _write(settings: Settings, name: str, resources: list[Json]) -> str:
     return version
 
 
+def publish_certificate(settings: Settings) -> None:
+    """Write the certificate of the public port, if it is HTTPS."""
+    if secrets := certificate.secrets(settings):
+        _write(settings, certificate.CERTIFICATE, secrets)
+
+
 def publish(
     settings: Settings, models: Models, token: str | None, extension: RouteExtension = NO_EXTENSION
 ) -> dict[str, str]:
@@ -45,6 +51,7 @@ def publish(
 
     The token is written first, then the clusters that the routes name: no request may meet an old token on a new route.
     """
+    publish_certificate(settings)
     if token is not None:
         _write(settings, "sds", [_secret(token)])
     for assignment in clusters.endpoints(settings, models, extension.upstreams):

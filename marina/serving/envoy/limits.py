@@ -18,8 +18,9 @@ MAX_STREAMS = 100  # requests at a time on one HTTP/2 connection
 MAX_HEADERS = 100
 MAX_HEADER_KIB = 32
 KIB, MIB = 1 << 10, 1 << 20
-# Bytes that wait in one connection's buffers. A body is held by the buffer filter instead, which has its own limit.
-CONNECTION_BUFFER = 64 * KIB
+CONNECTION_BUFFER = 64 * KIB  # bytes of a connection that wait to be read or written
+BODY_BUFFER = 256 * KIB  # bytes of a body in memory
+FILE_THREADS = 2  # that read and write bodies
 STREAM_WINDOW, CONNECTION_WINDOW = MIB, 4 * MIB  # bytes that an HTTP/2 client may send without permission
 HEADERS_SECONDS = 10
 HANDSHAKE_SECONDS = 5
@@ -52,7 +53,7 @@ def overload_manager(settings: Settings, longest_body: int) -> Json:
     """
     connections = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     heap = typed("extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig")
-    timers = ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "HTTP_DOWNSTREAM_STREAM_IDLE", "TRANSPORT_SOCKET_CONNECT")
+    timers = ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "TRANSPORT_SOCKET_CONNECT")
     scaled = [{"timer": timer, "min_timeout": seconds(LEAST_IDLE_SECONDS)} for timer in timers]
     reduced = typed("config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=scaled)
     return {
@@ -110,6 +111,28 @@ def http_options(settings: Settings) -> Json:
         "delayed_close_timeout": "10s",
         "path_with_escaped_slashes_action": "REJECT_REQUEST",  # no path of ours has one
     }
+
+
+def body_buffer(settings: Settings, longest_body: int) -> Json:
+    """Return the filter that waits for the whole body: a slow client must not hold TorchServe's memory.
+
+    It keeps BODY_BUFFER bytes of each body in memory and the rest in an unnamed file under var/. The body is forwarded
+    with a content length, whether the client has sent one or not.
+    """
+    request = {
+        "behavior": {"fully_buffer_and_always_inject_content_length": {}},
+        "memory_buffer_bytes_limit": BODY_BUFFER,
+        "storage_buffer_bytes_limit": longest_body - BODY_BUFFER,
+    }
+    kind = "extensions.filters.http.file_system_buffer.v3.FileSystemBufferFilterConfig"
+    config = typed(
+        kind,
+        manager_config={"thread_pool": {"thread_count": FILE_THREADS}},
+        storage_buffer_path=str(settings.sockets),
+        request=request,
+        response={"behavior": {"bypass": {}}},
+    )
+    return {"name": "envoy.filters.http.file_system_buffer", "typed_config": config}
 
 
 def listener_options() -> Json:

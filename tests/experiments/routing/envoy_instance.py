@@ -129,8 +129,7 @@ class EnvoyInstance:
                 "-c",
                 bootstrap.bootstrap_file(self.settings),
                 "--disable-hot-restart",
-                "-l",
-                "warning",
+                *bootstrap.LOG_OPTIONS,
             ]
             self.process = subprocess.Popen([*command, "--file-flush-interval-msec", "50"])
 
