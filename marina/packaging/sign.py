@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from filelock import FileLock
 
-from marina.packaging.verify import signature_of, statement
+from marina.packaging.verify import PUBLIC, signature_of, statement
 
-PRIVATE, PUBLIC = "signing.pem", "signing.pub"
+PRIVATE = "signing.pem"
 
 
 def private_key(keys: Path) -> Ed25519PrivateKey:
