@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from marina.cli import bundle_client, checks, output, packaging, selection
+from marina.cli import bundle_client, checks, output, selection
 from marina.errors import MarinaError
+from marina.packaging.adoption import adopt
 from marina.packaging.verify import NotVerifiedError, identity
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
@@ -105,7 +106,7 @@ def _named(words: list[str] | None, settings: Settings) -> NamedModels:
     versions: dict[str, str] = {}
     for word in words or []:
         if word.endswith(".mar"):
-            archive = packaging.adopt(Path(word), settings.store, settings.keys)
+            archive = adopt(Path(word), settings.store, settings.keys)
             bundle_client.console.print(f"signed {archive}", soft_wrap=True)
             name, versions[name] = identity(archive)
             names.append(name)

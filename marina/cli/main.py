@@ -17,6 +17,7 @@ from marina.cli import (
     new,
     packaging,
     training,
+    trust,
     versions,
 )
 from marina.cli.jobs import INTERRUPTED
@@ -35,6 +36,7 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         import_model.import_,
         packaging.archive,
         packaging.sign,
+        trust.trust,
         packaging.verify,
         packaging.export,
     ],

@@ -10,8 +10,7 @@ from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
-from marina.serving.reconciler import desired_state
-from marina.serving.reconciler import verified_store
+from marina.serving.reconciler import desired_state, verified_store
 from marina.serving.reconciler.model_store import archives
 from marina.serving.reconciler.status import ServerStatus
 from marina.serving.torchserve import process

@@ -1,6 +1,6 @@
 """Attacks on the way of an archive into a worker: only verified bytes are ever served.
 
-The attacker holds TorchServe's management token, or writes into the store; the archive `evil` is not signed by this host.
+The attacker holds the management token, or writes into the store; the archive `evil` is not signed by this host.
 """
 
 import functools
