@@ -38,7 +38,8 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install new data train import archive sign verify serve stop status logs backup restore register scale set-default rollback defaults retire \
+.PHONY: help install new data train import archive sign trust verify sbom audit serve stop status logs backup restore register \
+        scale set-default rollback defaults retire \
         predict explain token load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
@@ -83,8 +84,11 @@ import: $(INSTALLED) ## serve what was trained elsewhere: NAME= WEIGHTS= [NETWOR
 archive: $(INSTALLED) ## train what is not trained, and pack MODELS (or MODEL=), signed [FLOOR="accuracy=0.9"] [ACCEPT=1]
 	@$(MARINA) archive $(NAMES) $(MAKING) $(PACKING)
 
-sign: $(INSTALLED) ## take responsibility for an archive from elsewhere: MAR=path
-	@$(MARINA) sign $(MAR)
+sign: $(INSTALLED) ## take responsibility for an archive from elsewhere: MAR=path [REPLACE=1] [FLAGS=--trust-pickles]
+	@$(MARINA) sign "$(MAR)" $(REPLACING) $(FLAGS)
+
+trust: $(INSTALLED) ## accept archives that another host signed: KEY=its signing.pub [NAME=]
+	@$(MARINA) trust "$(KEY)" $(NAME:%=--name %)
 
 verify: $(INSTALLED) ## check the signature of every archive in the store
 	@$(MARINA) verify

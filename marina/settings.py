@@ -3,8 +3,8 @@
 Arguments come before environment variables, these before the record of the running instance, and that before defaults.
 """
 
-import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -29,6 +29,15 @@ def editable(name: str) -> Path:
     """Return the user's own file of that name, config.properties say; the wheel's copy where there is none."""
     own = HOME / name
     return own if own.is_file() else Path(__file__).parent / "defaults" / name
+
+
+def private_folder(path: Path) -> bool:
+    """Check that `path` is a folder of this user that nobody else can enter, and no link."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) == 0o700
 
 
 LOOPBACK = "127.0.0.1"
@@ -67,6 +76,9 @@ class Settings(BaseSettings):
     Limits of the public port: a request must arrive within `request_timeout`, a connection without requests is closed
     after `idle_timeout`, one client may have `client_connections`, and Envoy may use `envoy_memory` MiB.
 
+    With `confine` (Linux only) workers may read no more than Python, their model and `worker_folders`, a list of
+    folders as in PATH. `pass_environment` names further variables that processes keep: "HF_HOME,MY_LICENCE".
+
     >>> Settings(port=9000).url
     'http://127.0.0.1:9000'
     """
@@ -97,6 +109,9 @@ class Settings(BaseSettings):
     envoy_memory: int = 512
 
     fork: bool = True
+    confine: bool = True
+    worker_folders: str = ""
+    pass_environment: str = ""
     poll_seconds: float = 0.5
     start_timeout: float = 900.0
 
@@ -140,6 +155,11 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """Folder of log files."""
         return self.var / "logs"
+
+    @property
+    def verified(self) -> Path:
+        """Folder of the verified copies of archives: TorchServe's model store, which no one else writes."""
+        return self.var / "verified"
 
     @property
     def envoy(self) -> Path:
@@ -187,18 +207,19 @@ class Settings(BaseSettings):
         return self.var / "keys"
 
     @property
-    def public_key(self) -> Path:
-        """The key that archives are verified with."""
-        return self.keys / "signing.pub"
-
-    @cached_property
     def sockets(self) -> Path:
-        """Folder of unix sockets, and TorchServe's TEMP: var/tmp, or a short path elsewhere if that is too long."""
+        """Folder of unix sockets, and TorchServe's TEMP: var/tmp, or a short path elsewhere if that is too long.
+
+        The short path has a random name: a link in var/run, made by `make_folders`, leads to it.
+        """
         folder = self.var / "tmp"
-        if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
-            return folder
-        digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{digest}"
+        if len(os.fsencode(folder)) > MAX_SOCKET_FOLDER_BYTES and self._socket_link.is_symlink():
+            return self._socket_link.readlink()
+        return folder
+
+    @property
+    def _socket_link(self) -> Path:
+        return self.run / "sockets"
 
     @cached_property
     def peers(self) -> tuple[tuple[str, int], ...]:
@@ -248,9 +269,20 @@ class Settings(BaseSettings):
         return {f"MARINA_{name.upper()}": str(value) for name, value in self.model_dump().items() if value is not None}
 
     def make_folders(self) -> None:
-        """Create the folders; raises PermissionError if the socket folder belongs to another user."""
+        """Create the folders; what is in `var` is for its owner alone: keys, faces, feedback, logs of requests."""
         self.var.mkdir(parents=True, exist_ok=True)
-        for folder in (self.run, self.state, self.logs, self.envoy, self.sockets, self.var / "exposures"):
+        for folder in (self.run, self.state, self.logs, self.envoy, self.verified, self.var / "exposures"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        self.var.chmod(0o700)  # it holds keys, faces, feedback and logs of requests
+        self.var.chmod(0o700)
+        self._make_socket_folder()
+
+    def _make_socket_folder(self) -> None:
+        """Create the folder of sockets. A short path that another user could have replaced is left for a new one."""
+        folder = self.var / "tmp"
+        if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
+        elif not (self._socket_link.is_symlink() and private_folder(self._socket_link.readlink())):
+            self._socket_link.unlink(missing_ok=True)
+            self._socket_link.symlink_to(tempfile.mkdtemp(prefix="marina-"))

@@ -1,7 +1,7 @@
 """Settings of one instance: folders, sockets, addresses, and the other nodes."""
 
-import hashlib
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from marina import instance
 from marina.errors import MarinaError
-from marina.settings import MAX_SOCKET_FOLDER_BYTES, ROOT, Settings
+from marina.serving import launch
+from marina.settings import MAX_SOCKET_FOLDER_BYTES, ROOT, Settings, private_folder
 from tests.serving import conftest as serving
 
 no_settings_of_this_machine = serving.no_settings_of_this_machine
@@ -40,7 +41,8 @@ def test_every_folder_lies_in_var(tmp_path):
     assert made.logs == tmp_path / "logs"
     assert made.envoy == tmp_path / "run" / "envoy"
     assert made.key_file == tmp_path / "run" / "key_file.json"
-    assert made.public_key == tmp_path / "keys" / "signing.pub"
+    assert made.keys == tmp_path / "keys"
+    assert made.verified == tmp_path / "verified"
     assert made.gallery == tmp_path / "gallery"
     assert made.fork_socket == made.sockets / "forks.sock"
     assert made.database_url == f"sqlite:///{tmp_path}/experiments.db"
@@ -83,8 +85,47 @@ def test_sockets_lie_in_var_unless_their_path_is_too_long(tmp_path):
     room = MAX_SOCKET_FOLDER_BYTES - len("/tmp") - len(f"{tmp_path}/")
     fits, long = tmp_path / ("x" * room), tmp_path / ("x" * (room + 1))
     assert Settings(var=fits).sockets == fits / "tmp"
-    digest = hashlib.sha256(os.fsencode(long)).hexdigest()[:12]
-    assert Settings(var=long).sockets == Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{digest}"
+    made = Settings(var=long)
+    made.make_folders()
+    assert made.sockets == Settings(var=long).sockets
+    assert made.sockets.parent == Path(tempfile.gettempdir())
+    made.make_folders()
+    assert made.sockets == Settings(var=long).sockets, "a second start changed the folder of a running instance"
+
+
+@pytest.mark.parametrize("trap", ["link", "open", "gone"])
+def test_a_short_socket_folder_that_somebody_replaced_is_not_used(tmp_path, trap):
+    victim = tmp_path / "victim"
+    (victim / "models").mkdir(parents=True)
+    made = Settings(var=tmp_path / ("x" * MAX_SOCKET_FOLDER_BYTES))
+    made.make_folders()
+    first = made.sockets
+    first.rmdir()
+    if trap == "link":
+        first.symlink_to(victim)
+    elif trap == "open":
+        first.mkdir()
+        first.chmod(0o777)
+    try:
+        made.make_folders()
+        assert made.sockets != first
+        assert private_folder(made.sockets)
+        launch.remove_unpacked(made)
+        assert (victim / "models").is_dir()
+    finally:
+        first.unlink() if trap == "link" else shutil.rmtree(first, ignore_errors=True)
+        made.sockets.rmdir()
+
+
+def test_no_other_user_can_guess_the_short_socket_folder(tmp_path):
+    """A link that waits at a guessed name made Marina delete `models` elsewhere."""
+    folders = [Settings(var=tmp_path / str(index) / ("x" * MAX_SOCKET_FOLDER_BYTES)) for index in range(2)]
+    names = set()
+    for made in folders:
+        made.make_folders()
+        names.add(made.sockets.name)
+        made.sockets.rmdir()
+    assert len(names) == 2
 
 
 def test_the_variables_for_children_leave_out_what_is_not_set(tmp_path):
@@ -107,6 +148,7 @@ def test_nodes_are_hosts_and_ports():
 
 def test_a_long_folder_gets_short_sockets(tmp_path):
     settings = Settings(var=tmp_path / ("x" * MAX_SOCKET_FOLDER_BYTES))
+    settings.make_folders()
     assert len(str(settings.sockets)) <= MAX_SOCKET_FOLDER_BYTES
     assert settings.sockets != Settings(var=tmp_path / ("y" * MAX_SOCKET_FOLDER_BYTES)).sockets
 

@@ -32,12 +32,12 @@ ReconcilerDependency = Annotated[Reconciler, Depends(get_reconciler)]
 
 
 def archive_of(reconciler: Reconciler, name: str, version: str | None = None) -> Archive:
-    """Return the archive of a version, or of the default one; raise HTTPException 404 if it is not served."""
+    """Return the verified archive of a version, or of the default one; raise HTTPException 404 if it isn't served."""
     model = reconciler.desired.models.get(name)
     if model is None:
         raise HTTPException(404, f"{name} is not served")
     version = version or model.default
-    return Archive(name, version, reconciler.settings.store / model.versions[version].archive)
+    return Archive(name, version, reconciler.settings.verified / model.versions[version].archive)
 
 
 def card(archive: Archive) -> dict[str, Any] | None:

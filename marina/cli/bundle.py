@@ -2,19 +2,21 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from marina.cli import bundle_client, checks, output, packaging, selection
+from marina.cli import bundle_client, checks, output, selection
 from marina.errors import MarinaError
 from marina.files import PRIVATE_UMASK, make_private
+from marina.packaging.adoption import adopt
 from marina.packaging.verify import NotVerifiedError, identity
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
-from marina.serving.reconciler import desired_state, model_store, restore
+from marina.serving.reconciler import desired_state, model_store, restore, verified_store
 from marina.serving.reconciler.desired_state import DesiredState
 from marina.serving.reconciler.model_store import Archive
 from marina.serving.reconciler.restore import NamedModels
@@ -23,11 +25,11 @@ from marina.settings import Settings
 
 
 def _refused(settings: Settings, archives: list[Archive]) -> dict[Archive, str]:
-    """Return the archives whose signature is invalid, with the reason."""
+    """Fill the verified store with these copies; return those whose signature is invalid, with the reason."""
     refused = {}
     for archive in archives:
         try:
-            archive.verify(settings.public_key)
+            verified_store.admit(settings, replace(archive, path=settings.store / archive.path.name))
         except NotVerifiedError as exc:
             refused[archive] = str(exc)
     return refused
@@ -77,21 +79,25 @@ def serve(
 
 def _restore(settings: Settings, named: NamedModels) -> DesiredState:
     """Store the desired state to start with, and print what is refused, missing or new."""
-    archives = model_store.by_name(settings, named.models)
+    archives = {
+        name: [verified_store.copy_of(settings, archive) for archive in versions]
+        for name, versions in model_store.by_name(settings, named.models).items()
+    }
     damage = desired_state.damage(settings)
     with desired_state.change(settings) as desired:
         found = [archive for versions in archives.values() for archive in versions]
-        stored = restore.specified({**desired.models, **desired.paused}, settings.store)
+        stored = restore.specified({**desired.models, **desired.paused}, settings.verified)
         candidates = found + [each for each in stored if each.name in (named.models or {each.name})]
         refused = _refused(settings, list(dict.fromkeys(candidates)))
         notes = restore.restore(desired, archives, refused, named)
+        verified_store.keep_only(settings, desired.archives())
     lines = [f"[yellow]warning[/]  {damage}"] if damage else []
     lines += [
         f"[red]refused[/]  {refused[archive]}"
-        for archive in restore.specified(desired.models, settings.store)
+        for archive in restore.specified(desired.models, settings.verified)
         if archive in refused
     ]
-    for line in (*lines, *restore.unavailable_defaults(desired, refused, settings.store), *notes):
+    for line in (*lines, *restore.unavailable_defaults(desired, refused, settings.verified), *notes):
         bundle_client.console.print(line, soft_wrap=True, highlight=False)
     return desired
 
@@ -105,7 +111,7 @@ def _named(words: list[str] | None, settings: Settings) -> NamedModels:
     versions: dict[str, str] = {}
     for word in words or []:
         if word.endswith(".mar"):
-            archive = packaging.adopt(Path(word), settings.store, settings.keys)
+            archive = adopt(Path(word), settings.store, settings.keys)
             bundle_client.console.print(f"signed {archive}", soft_wrap=True)
             name, versions[name] = identity(archive)
             names.append(name)

@@ -11,7 +11,15 @@ console = Console(soft_wrap=True, highlight=False)
 
 
 def import_archive(
-    name: str, file: Path, version: str, acknowledged: str | None, replace: bool, store: Path, keys: Path, models: Path
+    name: str,
+    file: Path,
+    version: str,
+    acknowledged: str | None,
+    replace: bool,
+    store: Path,
+    keys: Path,
+    models: Path,
+    trust_pickles: bool = False,
 ) -> None:
     """Show what the archive contains; with the hash in `acknowledged`, put it into the store and sign it.
 
@@ -36,6 +44,6 @@ def import_archive(
             f"--sign {acknowledged}: the sha256 of {file.name} begins with {contents.sha256[:DIGITS]}; sign for the "
             "file that you reviewed"
         )
-    made = foreign_archive.adopt(contents, name, version, store, keys, replace)
+    made = foreign_archive.import_as(name, version, contents, store, keys, replace, trust_pickles)
     console.print(f"  wrote {made}, signed", markup=False)
     console.print(f"  next: marina serve {name}")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from marina.cli.import_archive import import_archive
-from marina.cli.packaging import KEYS, STORE
+from marina.cli.packaging import KEYS, STORE, TrustPickles
 from marina.cli.training import Version
 from marina.errors import ModelImportError
 from marina.settings import ROOT
@@ -61,6 +61,7 @@ def import_(
     sign: Annotated[
         str | None, typer.Option(help="sha256 of an archive (.mar): take responsibility for its code")
     ] = None,
+    trust_pickles: TrustPickles = False,
     replace: Annotated[bool, typer.Option("--replace", help="replace what an earlier import of NAME wrote")] = False,
     columns: Annotated[str | None, typer.Option(help="of a table: age,income,city", show_default="the file's")] = None,
     example: Annotated[
@@ -77,7 +78,7 @@ def import_(
     if weights.suffix == ".mar":
         if given := [option for option, value in (("network", network), ("labels", labels), ("data", data)) if value]:
             raise ModelImportError(f"--{given[0]} describes weights; an archive (.mar) has all that it needs")
-        import_archive(name, weights, version, sign, replace, STORE, KEYS, MODELS)
+        import_archive(name, weights, version, sign, replace, STORE, KEYS, MODELS, trust_pickles)
         return
     if task not in IMPORTERS:
         raise ModelImportError(f"--task {task} can't be imported yet; supported: {', '.join(IMPORTERS)}")

@@ -20,6 +20,7 @@ from marina.cli import (
     packaging,
     tls,
     training,
+    trust,
     versions,
 )
 from marina.cli.jobs import INTERRUPTED
@@ -39,6 +40,7 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         import_model.import_,
         packaging.archive,
         packaging.sign,
+        trust.trust,
         packaging.verify,
         packaging.export,
     ],

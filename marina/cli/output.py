@@ -84,8 +84,7 @@ def print_curls(settings: Settings, status: BundleStatus) -> None:
     """Print two commands to paste: a prediction of the first model that has an example, and the readiness."""
     insecure = "-k " if settings.cert else ""
     for name, model in status.models.items():
-        archive = next(settings.store.glob(f"{name}-{model.default}.mar"))
-        example = Archive(name, model.default, archive).example()
+        example = Archive(name, model.default, settings.verified / f"{name}-{model.default}.mar").example()
         if example is None:
             continue
         body, kind = example

@@ -1,6 +1,5 @@
 """`marina archive`, `sign`, `verify`, `export` and `zoo`."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +33,9 @@ Floor = Annotated[
     list[str] | None, typer.Option(help="a metric that the model must reach, such as accuracy=0.9; repeatable")
 ]
 Accept = Annotated[bool, typer.Option("--accept", help="pack a model that misses its floor; its card.json records it")]
+TrustPickles = Annotated[
+    bool, typer.Option("--trust-pickles", help="sign pickles that could run any command: you have reviewed them")
+]
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -160,38 +162,26 @@ def notes(name: str, weights: Path, data: str | None, target: str | None = None)
 
 
 def sign(
-    mar: Annotated[Path, typer.Argument(help="an archive from elsewhere")], store: Store = STORE, keys: Keys = KEYS
+    mar: Annotated[Path, typer.Argument(help="an archive from elsewhere")],
+    store: Store = STORE,
+    keys: Keys = KEYS,
+    replace: Annotated[bool, typer.Option("--replace", help="replace another archive of that name")] = False,
+    trust_pickles: TrustPickles = False,
 ) -> None:
-    """Take responsibility for an archive from elsewhere: copy it into the store and sign it."""
-    console.print(f"signed {adopt(mar, store, keys)}")
+    """Take responsibility for an archive from elsewhere: check it, copy it into the store and sign it."""
+    from marina.packaging.adoption import adopt
 
-
-def adopt(mar: Path, store: Path, keys: Path) -> Path:
-    """Copy an archive into the store under its own name and version, sign it there, and return its path.
-
-    Raises NotVerifiedError for a file that is no archive, and MarinaError where another archive has that name.
-    """
-    from marina.packaging.sign import sign as sign_archive
-    from marina.packaging.verify import manifest_of
-
-    manifest = manifest_of(mar)
-    target = store / f"{manifest['modelName']}-{manifest['modelVersion']}.mar"
-    store.mkdir(parents=True, exist_ok=True)
-    if not (target.exists() and target.samefile(mar)):
-        shutil.copy(mar, target)
-    sign_archive(target, keys)
-    return target
+    console.print(f"signed {adopt(mar, store, keys, replace, trust_pickles)}")
 
 
 def verify(store: Store = STORE, keys: Keys = KEYS) -> None:
-    """Check the signature of every archive in the store."""
-    from marina.packaging.sign import PUBLIC
+    """Check the signature of every archive in the store, and print which key it was signed with."""
     from marina.packaging.verify import main as verify_all
 
     archives = sorted(store.glob("*.mar"))
     if not archives:
         raise MarinaError(f"no archives in {store}: `make archive` first")
-    raise typer.Exit(verify_all(str(keys / PUBLIC), *map(str, archives)))
+    raise typer.Exit(verify_all(str(keys), *map(str, archives)))
 
 
 def export(

@@ -10,7 +10,8 @@ import typer
 from marina.cli import bundle_client
 from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
-from marina.serving.reconciler import desired_state, model_store
+from marina.serving.reconciler import desired_state, model_store, verified_store
+from marina.serving.reconciler.desired_state import DesiredState
 from marina.serving.reconciler.status import BundleStatus, VersionStatus
 from marina.settings import Settings
 
@@ -38,19 +39,24 @@ def served(status: BundleStatus, name: str, version: str, workers: int | None = 
     return observed.ready and (workers is None or len(ready) == len(observed.workers) == workers)
 
 
+def _check_not_served(desired: DesiredState, model: str, version: str) -> None:
+    if model in desired.models and version in desired.models[model].versions:
+        raise MarinaError(f"{model} {version} is served already; to load it again, retire it first")
+
+
 def register(model: str, version: Annotated[str | None, typer.Argument(help="default: the newest")] = None) -> None:
     """Serve one more version, from its archive in the store. The first version of a model becomes its default."""
     settings = Settings()
     bundle_client.require_running(settings)
     archive = model_store.find(settings, model, version)
+    _check_not_served(desired_state.load(settings), model, archive.version)
     try:
-        archive.verify(settings.public_key)
+        admitted = verified_store.admit(settings, archive)
     except NotVerifiedError as exc:
         raise MarinaError(f"refused: {exc}") from exc
     with desired_state.change(settings) as desired:
-        if model in desired.models and archive.version in desired.models[model].versions:
-            raise MarinaError(f"{model} {archive.version} is served already; to load it again, retire it first")
-        desired.add(archive, archive.workers)
+        _check_not_served(desired, model, archive.version)
+        desired.add(archive, admitted.workers)
     bundle_client.wait_until(
         settings, f"registering {model} {archive.version}", lambda now: served(now, model, archive.version)
     )

@@ -22,7 +22,8 @@ from marina.packaging import floors, freshness, programs
 from marina.packaging.freshness import closure
 from marina.packaging.imports import IMPORTED
 from marina.packaging.quantization import QuantizationData
-from marina.packaging.sign import sign
+from marina.packaging.sign import place_signed
+from marina.packaging.verify import archive_name
 from marina.settings import ROOT
 
 # What training writes and the handler reads, beside card.json; a task has those that it needs.
@@ -46,16 +47,13 @@ def build(
     the packed card. `data` are those of the weights, for int8. Raises PackagingError for a model that is missing or
     below its floor, or loses too much in int8.
     """
-    weights = artifacts / name / version
+    weights, archive = artifacts / name / version, store / archive_name(name, version)
     card = checked_card(name, version, weights, preset, floor or {}, accept)
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
         sources, made = stage(card, weights, Path(folder), data), Path(folder) / "made"
         run_archiver(card, Path(folder), made)
-        archive = store / f"{name}-{version}.mar"
-        # The signature covers the final name; a crash in between leaves an archive that `verify` refuses.
-        (made / f"{name}.mar").replace(archive)
-    sign(archive, keys)
+        place_signed(made / f"{name}.mar", archive, keys)
     freshness.record(archive, [*sources, weights / "card.json"], ROOT)
     return archive
 

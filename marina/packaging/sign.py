@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from filelock import FileLock
 
-from marina.packaging.verify import signature_of, statement
+from marina.packaging.verify import PUBLIC, signature_of, statement
 
-PRIVATE, PUBLIC = "signing.pem", "signing.pub"
+PRIVATE = "signing.pem"
 
 
 def private_key(keys: Path) -> Ed25519PrivateKey:
@@ -45,3 +45,14 @@ def sign(archive: Path, keys: Path) -> Path:
     file = signature_of(archive)
     file.write_bytes(base64.b64encode(signature) + b"\n")
     return file
+
+
+def place_signed(copied: Path, target: Path, keys: Path) -> None:
+    """Sign a private copy of an archive under the name of `target`, and move both there.
+
+    A crash in between leaves an archive that `verify` refuses.
+    """
+    named = copied.rename(copied.with_name(target.name))
+    signature = sign(named, keys)
+    named.replace(target)
+    signature.replace(signature_of(target))

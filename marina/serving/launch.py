@@ -58,6 +58,11 @@ def prepare_torchserve(settings: Settings) -> None:
     settings.key_file.unlink(missing_ok=True)
     settings.metrics_socket.unlink(missing_ok=True)
     kill_workers(settings)
+    remove_unpacked(settings)
+
+
+def remove_unpacked(settings: Settings) -> None:
+    """Remove the archives that the last JVM unpacked; rmtree follows no link."""
     shutil.rmtree(settings.sockets / "models", ignore_errors=True)
 
 

@@ -37,7 +37,7 @@ def settings(tmp_path) -> Settings:
     """Settings, with the keys that TorchServe writes."""
     settings = Settings(var=tmp_path / "var", store=tmp_path / "store")
     settings.run.mkdir(parents=True)
-    settings.store.mkdir()
+    settings.verified.mkdir()
     keys = {"inference": {"key": "inference-key"}, "management": {"key": "management-key"}}
     settings.key_file.write_text(json.dumps(keys))
     return settings
@@ -50,12 +50,12 @@ def application(settings, monkeypatch) -> FastAPI:
     monkeypatch.setattr(gateway, "validate", lambda *_: None)
     monkeypatch.setattr(manager, "POLL_SECONDS", 0)
     app = marina.api.app.app(settings)
-    with zipfile.ZipFile(settings.store / "a-1.0.mar", "w") as mar:
+    with zipfile.ZipFile(settings.verified / "a-1.0.mar", "w") as mar:
         mar.writestr("card.json", json.dumps(CARD))
         mar.writestr("example.json", '{"x": 1}')
-    with zipfile.ZipFile(settings.store / "a-2.0.mar", "w") as mar:
+    with zipfile.ZipFile(settings.verified / "a-2.0.mar", "w") as mar:
         mar.writestr("model.py", "")
-    (settings.store / "b-2.0.mar").write_bytes(b"no archive")
+    (settings.verified / "b-2.0.mar").write_bytes(b"no archive")
     versions = {version: VersionSpec(archive=f"a-{version}.mar") for version in ("1.0", "2.0")}
     app.state.reconciler.desired.models = {
         "a": ModelSpec(default="1.0", versions=versions),

@@ -96,7 +96,8 @@ def test_start_is_watched_until_it_has_settled(settings, running, monkeypatch):
 def test_lines_to_paste_use_the_first_example(settings, printed, secure, option):
     for name in ("ant", "cat", "dog"):
         example = '{"example": {"file": "example.json", "content_type": "application/json"}}'
-        write_mar(settings, name, card__json="{}" if name == "ant" else example)
+        archive = write_mar(settings, name, card__json="{}" if name == "ant" else example)
+        archive.rename(settings.verified / archive.name)
     made = settings.model_copy(update={"cert": settings.var}) if secure else settings
     model = ModelStatus(ready=True, default="1.0", versions={"1.0": version()})
     status = BundleStatus(ready=True, torchserve=UP, envoy=UP, models=dict.fromkeys(("ant", "cat", "dog"), model))

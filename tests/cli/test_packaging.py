@@ -1,17 +1,21 @@
 """The commands pack, sign, verify, export and zoo: their output, and their errors."""
 
+import io
 import json
+import os
+import pickle
 import zipfile
 from pathlib import Path
 
 import pytest
 import typer
 
-from marina.cli import packaging
-from marina.errors import MarinaError, PackagingError
+from marina.cli import packaging, trust
+from marina.errors import MarinaError, ModelImportError, PackagingError, WeightsExistError
 from marina.packaging import build, export, zoo
+from marina.packaging import trust as trusted
 from marina.packaging.sign import sign
-from marina.packaging.verify import NotVerifiedError, verify
+from marina.packaging.verify import NotVerifiedError, signature_of, verify
 from marina.training.quantization_data import TrainingData
 
 
@@ -23,7 +27,8 @@ def working_directory(tmp_path, monkeypatch) -> Path:
 
 def write_archive(file: Path, name: str = "m", version: str = "1.0") -> Path:
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": name, "modelVersion": version}}))
+        model = {"modelName": name, "modelVersion": version, "handler": "base_handler"}
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": model}))
     return file
 
 
@@ -69,9 +74,109 @@ def test_a_foreign_archive_is_copied_and_signed(tmp_path):
     packaging.sign(signed)  # in its place already
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        *(("../../evil", "1.0"), ("/etc/evil", "1.0"), ("a/b", "1.0"), ("..", "1.0"), ("", "1.0"), ("a\nb", "1.0")),
+        *(("dog", "1.0-beta"), ("dog", "../1"), ("dog", ""), ("dog", "1..0"), (".dog", "1.0"), ("d" * 101, "1.0")),
+    ],
+)
+def test_a_manifest_whose_name_is_no_name_is_not_signed(tmp_path, name, version):
+    """The name in the manifest becomes a path below the store; what `sign` accepts, `verify` accepts."""
+    before = set(tmp_path.rglob("*"))
+    foreign = write_archive(tmp_path / "f.mar", name, version)
+    with pytest.raises(NotVerifiedError, match="can't be a "):
+        packaging.sign(foreign)
+    assert set(tmp_path.rglob("*")) - before == {foreign}
+
+
+def test_another_archive_is_replaced_only_on_request(tmp_path):
+    store = Path("archive/store")
+    packaging.sign(write_archive(tmp_path / "lenet.mar", "lenet"))
+    ours = (store / "lenet-1.0.mar").read_bytes()
+    harmless = write_archive(tmp_path / "harmless.mar", "lenet")
+    with zipfile.ZipFile(harmless, "a") as archive:
+        archive.writestr("more.txt", "evil")
+    with pytest.raises(WeightsExistError, match=r"lenet-1\.0\.mar exists and is another archive: REPLACE=1"):
+        packaging.sign(harmless)
+    assert (store / "lenet-1.0.mar").read_bytes() == ours
+    packaging.sign(tmp_path / "lenet.mar")  # the same archive again
+    packaging.sign(harmless, replace=True)
+    assert (store / "lenet-1.0.mar").read_bytes() == harmless.read_bytes()
+    assert {file.name for file in store.iterdir()} == {"lenet-1.0.mar", "lenet-1.0.mar.sig"}
+
+
+class Command:
+    """An object whose pickle runs a command when it is loaded."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def test_dangerous_pickles_are_not_signed_unless_somebody_trusts_them(tmp_path):
+    foreign = write_archive(tmp_path / "f.mar", "dog")
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as torch_file:
+        torch_file.writestr("archive/data.pkl", pickle.dumps(Command()))
+    with zipfile.ZipFile(foreign, "a") as archive:
+        archive.writestr("weights.pth", inner.getvalue())
+        archive.writestr("notes.txt", pickle.dumps(Command(), protocol=4))  # by its first bytes
+        archive.writestr("good.pkl", pickle.dumps({"a": 1}))
+    with pytest.raises(ModelImportError) as refused:
+        packaging.sign(foreign)
+    assert "weights.pth: posix.system, notes.txt: posix.system." in str(refused.value)
+    assert "good.pkl" not in str(refused.value)
+    assert not Path("archive/store/dog-1.0.mar").exists()
+    packaging.sign(foreign, trust_pickles=True)
+    assert Path("archive/store/dog-1.0.mar").exists()
+    assert not Path("ran").exists()
+
+
+def test_archives_of_a_trusted_host_are_served_as_they_are(tmp_path, capsys):
+    other, keys, store = tmp_path / "other", Path("var/keys"), Path("archive/store")
+    packaging.sign(write_archive(tmp_path / "dog.mar", "dog"))
+    packaging.sign(write_archive(tmp_path / "cat.mar", "cat"), other, other / "keys")
+    theirs = other / "cat-1.0.mar"
+    for file in (theirs, signature_of(theirs)):
+        file.rename(store / file.name)
+    with pytest.raises(NotVerifiedError, match="signature mismatch"):
+        verify(store / "cat-1.0.mar", keys)
+    trust.trust(other / "keys" / "signing.pub", name="build-host")
+    with pytest.raises(PackagingError, match="another key has the name build-host"):
+        trusted.trust(keys, keys / "signing.pub", "build-host")
+    assert verify(store / "cat-1.0.mar", keys).name == "build-host.pub"
+    assert verify(store / "dog-1.0.mar", keys).name == "signing.pub"
+    with pytest.raises(NotVerifiedError):
+        verify(store / "cat-1.0.mar", keys / "signing.pub")  # one key alone
+    capsys.readouterr()
+    with pytest.raises(typer.Exit):
+        packaging.verify()
+    assert capsys.readouterr().out.splitlines()[0] == "ok      cat-1.0.mar  signed with build-host.pub"
+    trust.trust(list_=True)
+    digest = trusted.fingerprint(other / "keys" / "signing.pub")[:16]
+    assert capsys.readouterr().out == f"build-host  sha256 {digest}\n"
+    trust.trust(remove="build-host")
+    with pytest.raises(NotVerifiedError, match="signature mismatch"):
+        verify(store / "cat-1.0.mar", keys)
+    with pytest.raises(PackagingError, match="no trusted key is called build-host; there are: none"):
+        trust.trust(remove="build-host")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ""])
+def test_what_is_no_key_or_no_name_is_not_trusted(tmp_path, name):
+    (tmp_path / "x.pub").write_text("no key")
+    with pytest.raises(PackagingError, match="holds no public key"):
+        trust.trust(tmp_path / "x.pub")
+    packaging.sign(write_archive(tmp_path / "dog.mar", "dog"))
+    with pytest.raises(PackagingError, match="can't be a key's name"):
+        trusted.trust(Path("var/keys"), Path("var/keys/signing.pub"), name or " ")
+    with pytest.raises(MarinaError, match="give one of"):
+        trust.trust()
+
+
 def test_a_file_that_is_no_archive_is_not_signed(tmp_path):
     (tmp_path / "x.mar").write_bytes(b"?")
-    with pytest.raises(NotVerifiedError, match=r"^x\.mar: not a TorchServe archive \(File is not a zip file\)$"):
+    with pytest.raises(ModelImportError, match=r"^x\.mar is truncated, damaged, or no TorchServe archive: "):
         packaging.sign(tmp_path / "x.mar")
     assert not Path("archive/store").exists()
 
@@ -85,7 +190,7 @@ def test_verify_checks_every_archive(capsys):
     with pytest.raises(typer.Exit) as accepted:
         packaging.verify()
     assert accepted.value.exit_code == 0
-    assert capsys.readouterr().out == "ok      a-1.0.mar\nok      b-1.0.mar\n"
+    assert capsys.readouterr().out.splitlines() == [f"ok      {name}-1.0.mar  signed with signing.pub" for name in "ab"]
     Path("archive/store/a-1.0.mar").write_bytes(b"?")
     with pytest.raises(typer.Exit) as refused:
         packaging.verify()

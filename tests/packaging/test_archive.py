@@ -18,8 +18,8 @@ from marina.errors import PackagingError
 from marina.packaging import freshness
 from marina.packaging.build import build
 from marina.packaging.freshness import closure
-from marina.packaging.sign import PUBLIC, sign
-from marina.packaging.verify import NotVerifiedError, signature_of, verify
+from marina.packaging.sign import sign
+from marina.packaging.verify import PUBLIC, NotVerifiedError, signature_of, verify
 from marina.settings import ROOT
 from tests.support.worker import untrained
 

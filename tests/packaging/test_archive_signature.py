@@ -46,7 +46,7 @@ def test_a_signature_is_one_line_of_base64_beside_the_archive(signed):
     assert signature == archive.parent / "m-1.0.mar.sig"
     assert signature.read_bytes().count(b"\n") == 1
     assert signature.read_bytes().endswith(b"==\n")
-    assert verify.verify(*signed) is None
+    assert verify.verify(*signed) == signed[1]
 
 
 def test_the_signed_statement_is_stable(signed):
@@ -97,9 +97,9 @@ def test_a_signed_archive_whose_manifest_differs_from_its_name_is_rejected(tmp_p
 def test_the_exit_code_of_verify_is_1_if_an_archive_is_rejected(signed, capsys, tmp_path):
     archive, key = signed
     assert verify.main(str(key), str(archive)) == 0
-    assert capsys.readouterr().out == "ok      m-1.0.mar\n"
+    assert capsys.readouterr().out == "ok      m-1.0.mar  signed with signing.pub\n"
     assert verify.main(str(key), str(tmp_path / "n-1.0.mar"), str(archive)) == 1
-    assert capsys.readouterr().out == "REFUSED n-1.0.mar: no such archive\nok      m-1.0.mar\n"
+    assert capsys.readouterr().out == "REFUSED n-1.0.mar: no such archive\nok      m-1.0.mar  signed with signing.pub\n"
 
 
 def test_the_key_pair_is_created_once_and_only_its_owner_can_read_it(tmp_path):

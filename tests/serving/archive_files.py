@@ -24,7 +24,7 @@ def write_mar(
         "model-config.yaml": CONFIG,
     }
     files |= {member.replace("__", "."): text for member, text in members.items()}
-    model = {"modelName": name, "modelVersion": version, "configFile": "model-config.yaml"}
+    model = {"modelName": name, "modelVersion": version, "handler": "base_handler", "configFile": "model-config.yaml"}
     path = settings.store / f"{name}-{version}.mar"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": model}))

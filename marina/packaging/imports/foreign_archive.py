@@ -9,19 +9,29 @@ from pathlib import Path
 
 from marina.errors import ModelImportError, WeightsExistError
 from marina.files import write_atomic
+from marina.packaging.imports import pickle_scan
 from marina.packaging.imports.archive_contents import MANIFEST, ArchiveContents, inspect
-from marina.packaging.sign import sign
+from marina.packaging.sign import place_signed
+from marina.packaging.verify import archive_name
 
 LARGE = 1 << 31  # bytes of a member that needs zip64
 
 
-def adopt(contents: ArchiveContents, name: str, version: str, store: Path, keys: Path, replace: bool) -> Path:
+def import_as(
+    name: str,
+    version: str,
+    contents: ArchiveContents,
+    store: Path,
+    keys: Path,
+    replace: bool,
+    trust_pickles: bool = False,
+) -> Path:
     """Put the archive into the store as NAME-VERSION.mar, sign it, record its origin, and return its path.
 
     Only the name and version in its manifest are changed. Raises WeightsExistError if the store has that archive,
-    unless an import put it there and may `replace` it.
+    unless an import put it there and may `replace` it, and ModelImportError for dangerous pickles.
     """
-    target = store / f"{name}-{version}.mar"
+    target = store / archive_name(name, version)
     check_replaceable(target, replace)
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
@@ -29,11 +39,10 @@ def adopt(contents: ArchiveContents, name: str, version: str, store: Path, keys:
         shutil.copyfile(contents.file, copied)
         if inspect(copied).sha256 != contents.sha256:
             raise ModelImportError(f"{contents.file} was changed while it was read: import it again")
+        pickle_scan.check(copied, trust_pickles)
         if (contents.model["modelName"], contents.model["modelVersion"]) != (name, version):
             copied = renamed(copied, name, version)
-        # The signature covers the final name; a crash in between leaves an archive that `verify` refuses.
-        copied.replace(target)
-    sign(target, keys)
+        place_signed(copied, target, keys)
     origin = {
         "file": contents.file.name,
         "sha256": contents.sha256,

@@ -4,7 +4,6 @@ import ast
 import importlib
 import json
 import keyword
-import re
 import sys
 from collections.abc import Mapping
 from hashlib import sha256
@@ -14,6 +13,7 @@ from typing import Any
 from marina.errors import ModelImportError
 from marina.packaging.imports.imported_model import ImportedModel
 from marina.packaging.imports.network import NetworkSource
+from marina.packaging.verify import NotVerifiedError, archive_name
 
 WIDTH = 120  # of a line
 CARD_IMPORT = "from models.card import Card, Serving"
@@ -28,8 +28,10 @@ def check_name(name: str, version: str, folder: Path) -> None:
         raise ModelImportError(f"{name!r} can't be a model's name: it is a Python name, such as my_resnet")
     if name == "card" or (folder / name).is_dir():
         raise ModelImportError(f"models/{name} exists, and is no model: choose another name")
-    if not re.fullmatch(r"\w+(\.\w+)*", version, re.ASCII):
-        raise ModelImportError(f"{version!r} can't be a version: it is numbers or words with dots, such as 1.0")
+    try:
+        archive_name(name, version)
+    except NotVerifiedError as exc:
+        raise ModelImportError(str(exc)) from exc
 
 
 def text(name: str, task: str, model: ImportedModel) -> str:

@@ -60,6 +60,10 @@ class DesiredState(BaseModel):
             raise MarinaError(f"{name} {version} is not served; its versions are {', '.join(model.versions)}")
         return model.versions[version]
 
+    def archives(self) -> set[str]:
+        """Return the file name of every archive that is served."""
+        return {spec.archive for model in self.models.values() for spec in model.versions.values()}
+
     def add(self, archive: Archive, workers: int) -> None:
         """Add a version. The first one becomes the default; later ones take no traffic until `set_default`.
 

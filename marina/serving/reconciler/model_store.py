@@ -14,7 +14,15 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 from marina.errors import MarinaError
-from marina.packaging.verify import NotVerifiedError, identity, manifest_of, signature_of, verify
+from marina.packaging.verify import (
+    TRUSTED,
+    NotVerifiedError,
+    identity,
+    key_files,
+    manifest_of,
+    signature_of,
+    verify,
+)
 from marina.settings import Settings
 
 
@@ -41,18 +49,19 @@ class Archive:
     version: str
     path: Path
 
-    def verify(self, public_key: Path) -> None:
-        """Verify the signature, and that the archive can be read.
+    def verify(self, public_keys: Path) -> None:
+        """Verify the signature by a key of `public_keys`, a file or folder, and that the archive can be read.
 
         Raises marina.packaging.verify.NotVerifiedError, which names the archive.
         """
-        verify(self.path, public_key)
+        verify(self.path, public_keys)
         self.example()
         _ = self.config
 
-    def written_at(self, public_key: Path) -> float:
-        """Return the last modification of the archive, its signature and the key: after it verification may succeed."""
-        files = (self.path, signature_of(self.path), public_key)
+    def written_at(self, public_keys: Path) -> float:
+        """Return the last change of the archive, its signature and the keys: after it verification may succeed."""
+        folders = (public_keys, public_keys / TRUSTED)
+        files = (self.path, signature_of(self.path), *folders, *key_files(public_keys))
         return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
     def read(self, member: str) -> bytes | None:

@@ -8,7 +8,7 @@ from marina.packaging.verify import NotVerifiedError
 from marina.serving.envoy.gateway import Gateway
 from marina.serving.envoy.route_state import VersionRouteState
 from marina.serving.envoy.routes import GRACE_SECONDS, HOLD_SECONDS
-from marina.serving.reconciler import background_tasks, desired_state
+from marina.serving.reconciler import background_tasks, desired_state, verified_store
 from marina.serving.reconciler.background_tasks import BackgroundTask
 from marina.serving.reconciler.desired_state import VersionSpec
 from marina.serving.reconciler.model_store import Archive
@@ -30,7 +30,8 @@ class ModelVersion:
     """
 
     def __init__(self, settings: Settings, name: str, version: str, spec: VersionSpec) -> None:
-        self.archive = Archive(name, version, settings.store / spec.archive)
+        self.source = Archive(name, version, settings.store / spec.archive)
+        self.archive = verified_store.copy_of(settings, self.source)
         self.spec = spec
         self.state: State = "waiting"
         self.reason: str | None = "TorchServe is starting"
@@ -135,13 +136,13 @@ class ModelVersion:
             self._set_state("failed", reason)
 
     def _register_unless_refused(self, torchserve: TorchServe) -> None:
-        if self._refused_at != self.archive.written_at(self._settings.public_key):
+        if self._refused_at != self.source.written_at(self._settings.keys):
             self._task.begin(self._register(torchserve))
 
     async def _register(self, torchserve: TorchServe) -> None:
-        written_at = self.archive.written_at(self._settings.public_key)
+        written_at = self.source.written_at(self._settings.keys)
         try:
-            await asyncio.to_thread(self.archive.verify, self._settings.public_key)
+            self.archive = await asyncio.to_thread(verified_store.admitted, self._settings, self.source)
         except NotVerifiedError as exc:
             self._refused_at = written_at
             self._set_state("refused", str(exc))
@@ -208,3 +209,4 @@ class ModelVersion:
         await background_tasks.unregister(torchserve, name, version, self._timeout)
         with desired_state.change(self._settings) as desired:
             desired.drop(name, version)
+        verified_store.remove(self.archive.path)

@@ -1,4 +1,4 @@
-"""Patches of two Java classes of TorchServe 0.12.0, its last release, as edits of their bytecode.
+"""Patches of three Java classes of TorchServe 0.12.0, its last release, as edits of their bytecode.
 
 A class file is identified by its SHA-256; one of another release is not patched.
 
@@ -18,6 +18,10 @@ that the client is still connected, but `isOpen` returns `isCancelled()`, the op
 connected client ends after its first part, and that of one who has left continues. The patch makes it `!isCancelled()`
 for StreamPredictions. A call of Predictions, which is unary, is complete with its first part, and a second part would
 be an error that ends the worker: for such a job `isOpen` returns false.
+
+Archives alone (org.pytorch.serve.archive.model.ModelArchive): no folder is registered. TorchServe checks URLs against
+`allowed_urls`, but takes the absolute path of any folder without a check, and runs the code in it. The patch replaces
+the call of `isDirectory` on that path by the constant false, so that only the model store's files are left.
 """
 
 import hashlib
@@ -94,4 +98,13 @@ GRPC_STREAMS = ClassPatch(
     "org/pytorch/serve/job/GRPCJob.class",
     "37d38e228b6314e854c0ab05d7488eb29ade8239683289b36d027357784058ce",
     ((HEAD + IS_CANCELLED + RETURN, PATCHED_HEAD + IS_CANCELLED + NOT + AND_STREAMS + RETURN, 1),),
+)
+
+# aload 7, invokevirtual File.isDirectory, ifeq +93: the only one in the class whose object is a local variable.
+IS_FOLDER, IS_NO_FOLDER = bytes.fromhex("1907 b6009a 99005d"), bytes.fromhex("1907 570300 99005d")  # pop, iconst_0, nop
+
+ARCHIVES_ONLY = ClassPatch(
+    "org/pytorch/serve/archive/model/ModelArchive.class",
+    "0baabc70f99e18cc9aa986fcda6481eeaa0c221020be4f414eb962b763970cd0",
+    ((IS_FOLDER, IS_NO_FOLDER, 1),),
 )

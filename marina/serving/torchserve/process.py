@@ -12,7 +12,7 @@ from pathlib import Path
 from marina.errors import MarinaError
 from marina.files import last_lines, write_atomic
 from marina.serving.forkserver import SHIM
-from marina.serving.torchserve.patches import BATCHING, GRPC_STREAMS, GRPC_STREAMS_VARIABLE
+from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS, GRPC_STREAMS_VARIABLE
 from marina.settings import LOOPBACK, Settings
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*")
 # TorchServe catches and logs what a handler raises while it loads, and then raises this.
 WRAPPER = re.compile(r"RuntimeError: \d{3} - ")
+# A regular expression that matches nothing: archives are registered by their file name in the model store.
+NO_URL = "(?!)"
 LOG_POLL_SECONDS = 0.5
 LOG_TIMEOUT_SECONDS = 5.0
 
@@ -57,8 +59,8 @@ def properties(text: str) -> dict[str, str]:
 
 def effective(settings: Settings) -> dict[str, str]:
     """Return the user's config.properties with the addresses, ports and folders of this instance."""
-    defaults = {"allowed_urls": f"file://{re.escape(str(settings.store))}/.*"}
     instance = {
+        "allowed_urls": NO_URL,
         "inference_address": f"http://{LOOPBACK}:{settings.inference_port}",
         "management_address": f"http://{LOOPBACK}:{settings.management_port}",
         "metrics_address": f"unix:{settings.metrics_socket}",
@@ -66,10 +68,11 @@ def effective(settings: Settings) -> dict[str, str]:
         "grpc_management_address": LOOPBACK,
         "grpc_inference_port": str(settings.grpc_inference_port),
         "grpc_management_port": str(settings.grpc_management_port),
-        "model_store": str(settings.store),
+        "model_store": str(settings.verified),
+        "workflow_store": str(settings.verified),
         "metrics_config": str(HERE / "metrics.yaml"),
     }
-    return defaults | properties(settings.config.read_text()) | instance
+    return properties(settings.config.read_text()) | instance
 
 
 def default_timeout(settings: Settings) -> float:
@@ -110,7 +113,7 @@ def render(settings: Settings) -> None:
     Backslashes are escapes in config.properties, so they are doubled.
     """
     render_shim(settings)
-    for patch in (BATCHING, GRPC_STREAMS):
+    for patch in (ARCHIVES_ONLY, BATCHING, GRPC_STREAMS):
         patch.write(package_home() / "ts" / "frontend" / "model-server.jar", classes_folder(settings))
     lines = (f"{key}={value.replace(chr(92), chr(92) * 2)}" for key, value in effective(settings).items())
     text = "# Made from config.properties at each start.\n" + "\n".join(lines) + "\n"
@@ -128,7 +131,7 @@ def command(settings: Settings) -> list[str]:
         *("-cp", f"{classes_folder(settings)}:{package_home()}/ts/frontend/*", "org.pytorch.serve.ModelServer"),
         *("--python", str(shim_file(settings)) if settings.forking else sys.executable),
         *("-f", str(configuration_file(settings))),
-        *("-s", str(settings.store)),
+        *("-s", str(settings.verified)),
         "-ncs",
     ]
 

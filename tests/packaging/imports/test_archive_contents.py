@@ -14,7 +14,9 @@ from tests.packaging.imports.test_foreign_archive import MODEL, mar
 def test_the_origin_of_an_archive_is_recorded(tmp_path):
     file = mar(tmp_path, MODEL | {"description": "mod\u00e8le"})
     contents = archive_contents.inspect(file)
-    made = foreign_archive.adopt(contents, "ours", "1.0", tmp_path / "a" / "store", tmp_path / "keys", replace=False)
+    made = foreign_archive.import_as(
+        "ours", "1.0", contents, tmp_path / "a" / "store", tmp_path / "keys", replace=False
+    )
     assert sorted(path.name for path in made.parent.iterdir() if not path.name.startswith("ours-1.0.mar")) == []
     text = foreign_archive.record_of(made).read_text(encoding="utf-8")
     assert "mod\u00e8le" in text
@@ -33,7 +35,7 @@ def test_an_archive_that_changes_while_it_is_read_is_refused(tmp_path):
     contents = archive_contents.inspect(file)
     mar(tmp_path, weights__pth="other")
     with pytest.raises(ModelImportError) as refused:
-        foreign_archive.adopt(contents, "ours", "1.0", tmp_path / "store", tmp_path / "keys", replace=False)
+        foreign_archive.import_as("ours", "1.0", contents, tmp_path / "store", tmp_path / "keys", replace=False)
     assert str(refused.value) == f"{file} was changed while it was read: import it again"
     assert list((tmp_path / "store").iterdir()) == []
 

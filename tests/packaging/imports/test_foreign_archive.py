@@ -10,8 +10,7 @@ import pytest
 from marina.cli import import_archive
 from marina.errors import ModelImportError, WeightsExistError
 from marina.packaging.imports import archive_contents, foreign_archive
-from marina.packaging.sign import PUBLIC
-from marina.packaging.verify import identity, manifest_of, verify
+from marina.packaging.verify import PUBLIC, identity, manifest_of, verify
 from tests.packaging.imports.test_imports import one_line
 
 HANDLER = "open('ran', 'w')\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marina.errors import MarinaError
-from marina.packaging.verify import NotVerifiedError, signature_of
+from marina.packaging.verify import PUBLIC, NotVerifiedError, signature_of
 from marina.serving.reconciler import model_store
 from marina.serving.reconciler.model_store import Archive, archives, version_key
 from tests.serving.archive_files import write_mar
@@ -22,7 +22,7 @@ def test_card_configuration_and_example(settings):
     assert found.config == {"minWorkers": 1, "maxBatchDelay": 1}
     assert found.example() == (b'{"canary": true}', "application/json")
     assert found.read("nothing") is None
-    found.verify(settings.public_key)
+    found.verify(settings.keys)
 
 
 def test_a_foreign_archive_has_no_card(settings):
@@ -48,7 +48,7 @@ def test_without_a_whole_example_there_is_none(settings, card):
 )
 def test_a_signed_archive_that_cannot_be_read_is_refused(settings, member, text, why):
     with pytest.raises(NotVerifiedError) as refused:
-        archive(settings, **{member: text}).verify(settings.public_key)
+        archive(settings, **{member: text}).verify(settings.keys)
     assert str(refused.value).startswith(why)
 
 
@@ -82,11 +82,11 @@ def test_a_card_may_want_a_worker_for_each_core(settings, monkeypatch):
 
 def test_the_last_write_is_that_of_archive_signature_or_key(settings, tmp_path):
     found = archive(settings)
-    files = (found.path, signature_of(found.path), settings.public_key)
+    files = (found.path, signature_of(found.path), settings.keys / PUBLIC, settings.keys)
     for newest in files:
         for file in files:
             os.utime(file, (5, 20 if file is newest else 10))
-        assert found.written_at(settings.public_key) == 20
+        assert found.written_at(settings.keys) == 20
     assert found.written_at(tmp_path / "none") == 10
     assert Archive("x", "1", Path("/nothing/x-1.mar")).written_at(tmp_path / "none") == 0
 

@@ -65,7 +65,7 @@ def test_only_the_shortest_delay_is_removed_where_torchserve_is_patched(servers,
 
 def test_an_archive_that_is_not_as_it_was_signed_is_refused_until_it_is_written_again(servers):
     async def scenario(steps: Steps) -> None:
-        path = steps.version.archive.path
+        path = steps.version.source.path
         good = path.read_bytes()
         path.write_bytes(good + b"x")
         await steps.ticks(3)
@@ -86,13 +86,13 @@ def test_a_refused_archive_is_verified_once(servers, monkeypatch):
     verified = []
 
     async def scenario(steps: Steps) -> None:
-        steps.version.archive.path.write_bytes(b"x")
+        steps.version.source.path.write_bytes(b"x")
         verify = Archive.verify
         monkeypatch.setattr(Archive, "verify", lambda it, key: (verified.append(key), verify(it, key)))
         await steps.ticks(3)
 
     run(servers, scenario)
-    assert verified == [servers.settings.public_key]
+    assert verified == [servers.settings.keys]
 
 
 def test_a_canary_that_is_refused_fails_the_version_and_quotes_the_log(servers):

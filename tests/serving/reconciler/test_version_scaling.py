@@ -117,6 +117,7 @@ def test_a_ready_version_is_probed_on_demand(servers):
 @pytest.mark.parametrize("card", [None, "{}"])
 def test_the_task_of_a_foreign_archive_is_unknown(servers, card):
     async def scenario(steps: Steps) -> None:
+        await steps.ticks(1)
         assert await steps.version.probe(steps.torchserve) == "unknown"
 
     run(servers, scenario, card__json=card)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handlers import streaming
 from marina.serving.torchserve import patches, process
-from marina.serving.torchserve.patches import BATCHING, GRPC_STREAMS
+from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS
 
 JAR = process.package_home() / "ts" / "frontend" / "model-server.jar"
 
@@ -39,3 +39,10 @@ def test_another_torchserve_is_left_as_it_is(tmp_path: Path):
     assert BATCHING.active(classes)
     assert not BATCHING.write(jar, classes)
     assert not BATCHING.active(classes)  # what an earlier TorchServe needed must not shadow this one's class
+
+
+def test_one_call_of_a_method_is_replaced_by_false():
+    original, patched = zipfile.ZipFile(JAR).read(ARCHIVES_ONLY.member), ARCHIVES_ONLY.patched(JAR)
+    assert patched is not None
+    assert original.count(patches.IS_FOLDER) == 1
+    assert patched.replace(patches.IS_NO_FOLDER, patches.IS_FOLDER) == original

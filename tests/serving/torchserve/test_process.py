@@ -12,7 +12,7 @@ import pytest
 
 from marina.errors import MarinaError
 from marina.serving.torchserve import process
-from marina.serving.torchserve.patches import BATCHING, GRPC_STREAMS
+from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS
 from marina.serving.torchserve.process import effective, properties
 from marina.settings import ROOT, Settings
 
@@ -35,9 +35,9 @@ def config(settings, tmp_path):
 
 
 def test_the_effective_configuration(config, settings):
-    made = config("a=b\nmodel_store=/elsewhere\n")
+    made = config("a=b\nmodel_store=/elsewhere\nallowed_urls=.*\n")
     assert process.effective(made) == {
-        "allowed_urls": f"file://{str(settings.store).replace('-', chr(92) + '-')}/.*",
+        "allowed_urls": "(?!)",
         "a": "b",
         "inference_address": "http://127.0.0.1:8080",
         "management_address": "http://127.0.0.1:8081",
@@ -46,7 +46,8 @@ def test_the_effective_configuration(config, settings):
         "grpc_management_address": "127.0.0.1",
         "grpc_inference_port": "7070",
         "grpc_management_port": "7071",
-        "model_store": str(settings.store),
+        "model_store": str(settings.verified),
+        "workflow_store": str(settings.verified),
         "metrics_config": str(ROOT / "marina" / "serving" / "torchserve" / "metrics.yaml"),
     }
 
@@ -68,7 +69,7 @@ def test_what_torchserve_reads_is_written_with_backslashes_doubled(config, setti
     assert lines == [f"{key}={value}" for key, value in desired.items()]
     assert process.configuration_file(made).read_text().endswith("\n")
     assert process.configuration_file(made) == settings.run / "config.properties"
-    for change in (BATCHING, GRPC_STREAMS):
+    for change in (ARCHIVES_ONLY, BATCHING, GRPC_STREAMS):
         assert change.active(settings.run / "classes")
 
 
@@ -101,7 +102,7 @@ def test_the_command(config, settings, monkeypatch, forking):
         "org.pytorch.serve.ModelServer",
         "--python",
         str(settings.run / "python") if forking else sys.executable,
-        *("-f", str(settings.run / "config.properties"), "-s", str(settings.store), "-ncs"),
+        *("-f", str(settings.run / "config.properties"), "-s", str(settings.verified), "-ncs"),
     ]
     assert "-Xmx1g" not in process.command(config(""))
 
@@ -144,7 +145,7 @@ def test_the_user_file_wins_but_for_addresses_and_folders(tmp_path):
     config.write_text("max_request_size=7\nallowed_urls=file:///x/.*\ninference_address=http://0.0.0.0:1\n# a=b\n")
     found = effective(Settings(var=tmp_path, config=config, inference_port=18080))
     assert found["max_request_size"] == "7"
-    assert found["allowed_urls"] == "file:///x/.*"
+    assert found["allowed_urls"] == "(?!)"
     assert found["inference_address"] == "http://127.0.0.1:18080"
     assert "a" not in found
 
