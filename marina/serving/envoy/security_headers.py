@@ -7,7 +7,7 @@ YEAR = 365 * 86_400
 
 
 def security_headers(settings: Settings) -> dict[str, str]:
-    """Return the headers; with HTTPS, browsers are told to use nothing else.
+    """Return the headers; with HTTPS, browsers must use nothing else from then on.
 
     Not on loopback: the header counts for all ports of a host, and "localhost" has other servers.
     """

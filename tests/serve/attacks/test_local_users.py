@@ -1,4 +1,4 @@
-"""Another user of the same machine gets what the public port tells everybody, and nothing else."""
+"""Another user of the same machine gets what the public port returns to everybody, and nothing else."""
 
 import multiprocessing
 import os
@@ -147,7 +147,7 @@ def test_no_secret_is_logged_or_on_a_command_line(bundle: Bundle):
     assert [name for name, text in texts.items() if any(secret in text for secret in secrets)] == []
 
 
-def test_the_public_port_tells_no_processes_and_no_load(bundle: Bundle):
+def test_the_public_port_returns_no_processes_and_no_load(bundle: Bundle):
     assert bundle.http.get("/status").status_code == 404
     assert bundle.http.get("/ready").json() == {
         "ready": True,
@@ -169,8 +169,8 @@ def test_the_user_nobody_reaches_the_public_port_alone(bundle: Bundle):
     assert as_nobody(open_paths, inside + private) == []
     ports = sorted(listening(bundle) - {bundle.settings.port})
     assert as_nobody(answered, [bundle.settings.port]) != []
-    told = as_nobody(answered, ports)
+    described = as_nobody(answered, ports)
     # TorchServe's own description of its API, the same in every installation.
-    assert {line.split()[1] for line in told} <= {"/api-description"}
-    assert not any("alpha" in line for line in told)
+    assert {line.split()[1] for line in described} <= {"/api-description"}
+    assert not any("alpha" in line for line in described)
     assert bundle.is_ready()
