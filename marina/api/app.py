@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
 
 from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, openapi
+from marina.api.page_headers import PageHeaders
 from marina.errors import DatabaseReplacedError
 from marina.experiments.control_loop import ControlLoop
 from marina.experiments.database import connect
@@ -123,6 +124,7 @@ def app(settings: Settings) -> FastAPI:
     application = FastAPIOffline(
         title="Marina", docs_url="/docs", redoc_url=None, static_url="/docs/static", lifespan=lifespan
     )
+    application.add_middleware(PageHeaders)
     application.state.reconciler, application.state.experiment_states = reconciler, cache
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)

@@ -11,6 +11,7 @@ from marina.cli.versions import served
 from marina.errors import MarinaError
 from marina.serving.reconciler import desired_state
 from marina.settings import Settings
+from marina.terminal import printable
 
 Why = Annotated[str, typer.Option(help="kept in the history")]
 
@@ -47,7 +48,7 @@ def defaults(model: str, as_json: Annotated[bool, typer.Option("--json", help="p
         raise MarinaError(f"no default of {model} was recorded: `make status` shows the models that are served")
     table = Table("version", "time", "change", "user", "reason")
     for change in changes:
-        table.add_row(change.version, change.at, change.what, change.who, change.why)
+        table.add_row(*map(printable, (change.version, change.at, change.what, change.who, change.why)))
     bundle_client.console.print(table)
 
 

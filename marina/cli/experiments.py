@@ -15,6 +15,7 @@ from marina.errors import MarinaError
 from marina.experiments import spec
 from marina.serving.torchserve.client import Keys
 from marina.settings import Settings, editable
+from marina.terminal import printable
 
 FILE = editable("experiments.yaml")
 WIDE = 140  # characters, where the table goes into a file or a pipe
@@ -54,7 +55,8 @@ def changed(response: httpx.Response) -> None:
     change = response.json()
     experiment = change["state"]["experiment"]
     shares = ", ".join(f"{it['model']}@{it['version']} {it['weight']:g} %" for it in experiment["variants"])
-    console.print(f"{experiment['name']}: {change['what']} (change {change['id']}): {shares}, applied by Envoy")
+    text = f"{experiment['name']}: {change['what']} (change {change['id']}): {shares}, applied by Envoy"
+    console.print(printable(text), markup=False)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from marina.cli import (
 from marina.cli.jobs import INTERRUPTED
 from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
+from marina.terminal import printable
 
 EXIT_STATUS = """
 Exit status: 0 done; 1 it failed, and stderr shows what happened, why and what to do; 2 wrong arguments; 130 Ctrl-C.
@@ -104,7 +105,7 @@ def main() -> None:
 
 def fail(message: str) -> None:
     """Print an error and exit with 1."""
-    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(printable(message), style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(1)
 
 

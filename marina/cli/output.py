@@ -13,6 +13,7 @@ from marina.serving import supervisor
 from marina.serving.reconciler.model_store import Archive
 from marina.serving.reconciler.status import BundleStatus
 from marina.settings import Settings
+from marina.terminal import printable
 
 COLOURS = {"ready": "green", "failed": "red", "refused": "red"}
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "application/json": "json", "text/plain": "txt"}
@@ -21,7 +22,7 @@ EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "application/json": "json
 def problems(status: BundleStatus) -> list[str]:
     """Return a line for each version that is not ready."""
     return [
-        f"{name} {version}: {it.reason}"
+        printable(f"{name} {version}: {it.reason}")
         for name, model in status.models.items()
         for version, it in model.versions.items()
         if not it.ready and it.state != "stopped"

@@ -43,8 +43,7 @@ def init(
     issued = authority.issue(hosts, [SERVER, CLIENT])
     authority.write(*authority_files)
     issued.write(cert, key)
-    console.print(
-        f"{target}: a certificate for {', '.join(hosts)}, valid until {issued.certificate.not_valid_after_utc:%Y-%m-%d}"
-    )
+    end = issued.certificate.not_valid_after_utc
+    console.print(f"{target}: a certificate for {', '.join(hosts)}, valid until {end:%Y-%m-%d}")
     console.print(f"marina serve --cert {cert} --key {key}")
     console.print(f"curl --cacert {authority_files[0]} https://{hosts[0]}:8000/ready")

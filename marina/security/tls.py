@@ -103,9 +103,7 @@ def check_pair(certificate: bytes, key: bytes) -> None:
         public = x509.load_pem_x509_certificate(certificate).public_key()
         private = serialization.load_pem_private_key(key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-        raise MarinaError(
-            f"the certificate or its key can't be read ({exc}): both must be PEM, without password"
-        ) from exc
+        raise MarinaError(f"certificate or key can't be read ({exc}): both must be PEM, without password") from exc
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     if public.public_bytes(*form) != private.public_key().public_bytes(*form):
         raise MarinaError("the key is not that of the certificate: give the pair that was issued together")

@@ -31,7 +31,7 @@ def test_status_is_that_of_the_reconciler(application):
     assert (response.status_code, response.json()["ready"], response.json()["envoy"]["ready"]) == (503, False, False)
 
 
-def test_ready_tells_the_public_no_more_than_what_is_ready(application):
+def test_ready_returns_no_more_than_what_is_ready(application):
     response = call(application, "GET", "/ready")
     assert (response.status_code, response.json().keys()) == (200, {"ready", "warnings", "models"})
     assert response.json()["models"]["a"] == {"ready": True, "default": "1.0", "versions": {}}

@@ -34,21 +34,24 @@ digits:
 def control(tmp_path, monkeypatch):
     """Control, which returns `response`; the requests that it got are in `requests`."""
     monkeypatch.setenv("MARINA_VAR", str(tmp_path / "var"))
-    monkeypatch.setenv("MARINA_CONTROL_PORT", "1234")
     monkeypatch.setenv("MARINA_PORT", "4321")
     keys = tmp_path / "var" / "run" / "key_file.json"
     keys.parent.mkdir(parents=True)
     keys.write_text('{"inference": {"key": "i"}, "management": {"key": "m"}}')
     it = SimpleNamespace(requests=[], response=httpx.Response(200, json=CHANGE), keys=keys)
 
-    def send(method: str, url: str, **options) -> httpx.Response:
-        it.requests.append((method, url, options))
+    def send(request: httpx.Request) -> httpx.Response:
+        it.requests.append(request)
         if isinstance(it.response, Exception):
             raise it.response
         return it.response
 
-    monkeypatch.setattr(command.httpx, "request", send)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: send(request))
     return it
+
+
+def content(request: httpx.Request):
+    return json.loads(request.content) if request.content else None
 
 
 def do(*arguments: str) -> str:
@@ -70,16 +73,13 @@ def do(*arguments: str) -> str:
 )
 def test_each_verb_is_one_request(control, arguments, method, path, order):
     assert do(*arguments, "--why", "so") == APPLIED
-    ((sent, url, options),) = control.requests
-    assert (sent, url) == (method, f"http://127.0.0.1:1234/v1/experiments{path}")
-    assert options == {
-        "json": {"who": WHO, "why": "so", **order},
-        "headers": {"Authorization": "Bearer m"},
-        "timeout": 120,
-        "trust_env": False,
-    }
+    (request,) = control.requests
+    assert (request.method, str(request.url)) == (method, f"http://control/v1/experiments{path}")
+    assert content(request) == {"who": WHO, "why": "so", **order}
+    assert request.headers["authorization"] == "Bearer m"
+    assert request.extensions["timeout"]["read"] == 120
     do(*arguments)
-    assert control.requests[1][2]["json"]["why"] == ""
+    assert content(control.requests[1])["why"] == ""
 
 
 def test_an_experiment_of_the_file_is_started(control, tmp_path):
@@ -88,16 +88,16 @@ def test_an_experiment_of_the_file_is_started(control, tmp_path):
     output = do("create", "digits", "--file", str(file), "--why", "to see")
     url = "http://127.0.0.1:4321/predictions/digits"
     assert output == f"{APPLIED}try it: curl -i {url} -H 'X-User-Id: somebody' ...\n"
-    ((method, url, options),) = control.requests
-    assert (method, url) == ("POST", "http://127.0.0.1:1234/v1/experiments")
+    (request,) = control.requests
+    assert (request.method, str(request.url)) == ("POST", "http://control/v1/experiments")
     spec = experiment().model_dump(mode="json")
-    assert options["json"] == {"who": WHO, "experiment": spec, "why": "to see"}
+    assert content(request) == {"who": WHO, "experiment": spec, "why": "to see"}
 
 
-@pytest.mark.parametrize(("content", "known"), [(YAML, "digits"), ("", "none")])
-def test_an_experiment_that_the_file_does_not_have(control, tmp_path, content, known):
+@pytest.mark.parametrize(("text", "known"), [(YAML, "digits"), ("", "none")])
+def test_an_experiment_that_the_file_does_not_have(control, tmp_path, text, known):
     file = tmp_path / "experiments.yaml"
-    file.write_text(content)
+    file.write_text(text)
     with pytest.raises(MarinaError) as caught:
         do("create", "letters", "--file", str(file))
     assert str(caught.value) == f"{file} has no experiment letters; there are: {known}"
@@ -115,8 +115,8 @@ def test_weights_that_cannot_be_read(control, shares):
 def test_without_an_experiment_the_output_is_how_to_start_one(control):
     control.response = httpx.Response(200, json=[])
     assert do("show") == "no experiment runs; `make ab-create EXP=` starts one of experiments.yaml\n"
-    ((method, url, options),) = control.requests
-    assert (method, url, options["json"]) == ("GET", "http://127.0.0.1:1234/v1/experiments", None)
+    (request,) = control.requests
+    assert (request.method, str(request.url), content(request)) == ("GET", "http://control/v1/experiments", None)
 
 
 def test_experiments_are_printed_as_json_for_scripts(control):
@@ -129,7 +129,8 @@ def test_the_report_is_saved(control, tmp_path):
     file = tmp_path / "var" / "reports" / "digits.html"
     assert do("report", "digits") == f"{file}\n"
     assert file.read_bytes() == b"<html>"
-    assert control.requests[0][:2] == ("GET", "http://127.0.0.1:1234/v1/experiments/digits/report")
+    (request,) = control.requests
+    assert (request.method, str(request.url)) == ("GET", "http://control/v1/experiments/digits/report")
 
 
 @pytest.mark.parametrize(
@@ -200,3 +201,8 @@ def test_errors_are_red_on_a_terminal(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command_line.main()
     assert capsys.readouterr().err == "\x1b[31mport 8000 is taken\x1b[0m\n"
+
+
+def test_control_characters_in_a_reason_are_escaped(control):
+    control.response = httpx.Response(200, json={**CHANGE, "what": "weights\x1b[2J"})
+    assert r"weights\x1b[2J (change 7)" in do("stop", "digits")

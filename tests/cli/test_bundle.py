@@ -22,6 +22,7 @@ from tests.serving.archive_files import write_mar
 def steps(monkeypatch, settings, printed):
     """Steps of `marina serve` in order; `steps.status` is the final status."""
     made = SimpleNamespace(calls=[], status=status_of({"1.0": version()}))
+    monkeypatch.setattr(bundle.os, "umask", lambda mask: None)
     for module, name in (
         (checks, "before_start"), (process, "render"), (bootstrap, "render"), (gateway, "close"), (supervisor, "start")
     ):  # fmt: skip

@@ -37,9 +37,8 @@ def test_a_port_that_is_taken_is_named_with_who_took_it(ports):
 
 
 def test_one_port_for_two_services_is_refused(ports):
-    with pytest.raises(
-        MarinaError, match=rf"^port {ports.port} is given twice, by MARINA_PORT and MARINA_INFERENCE_PORT"
-    ):
+    named = rf"^port {ports.port} is given twice, by MARINA_PORT and MARINA_INFERENCE_PORT"
+    with pytest.raises(MarinaError, match=named):
         checks.free_ports(ports.model_copy(update={"inference_port": ports.port}))
 
 

@@ -73,6 +73,7 @@ def became(monkeypatch, settings):
     monkeypatch.setattr(torchserve, "command", lambda of: ["java", "x"])
     monkeypatch.setattr(gateway, "binary", lambda: "/bin/envoy")
     monkeypatch.setattr(bootstrap, "render", lambda of: steps.append(("bootstrap", of)))
+    monkeypatch.setattr(launch.os, "umask", lambda mask: steps.append(f"umask {mask:o}"))
     monkeypatch.setattr(launch.os, "execve", lambda *program: steps.append((*program, str(Path.cwd()))))
     return steps
 
@@ -80,20 +81,25 @@ def became(monkeypatch, settings):
 def test_the_fork_server_gets_the_environment_of_workers(became, settings):
     launch.main("forks")
     command = [sys.executable, "-m", "marina.serving.forkserver.server", str(settings.fork_socket)]
-    assert became == ["tied", (sys.executable, command, {"of": "torchserve"}, str(settings.var))]
+    assert became == ["umask 77", "tied", (sys.executable, command, {"of": "torchserve"}, str(settings.var))]
 
 
 def test_torchserve_starts_in_the_folder_of_its_keys(became, settings):
     launch.main("torchserve")
     made = [("prepared", settings), ("rendered", settings)]
-    assert became == ["tied", *made, ("java", ["java", "x"], {"of": "torchserve"}, str(settings.run))]
+    assert became == ["umask 77", "tied", *made, ("java", ["java", "x"], {"of": "torchserve"}, str(settings.run))]
 
 
 def test_envoy_starts_with_its_bootstrap(became, settings):
     launch.main("envoy")
-    options = ["--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "200"]
+    options = ["--disable-hot-restart", *bootstrap.LOG_OPTIONS, "--file-flush-interval-msec", "200"]
     command = ["/bin/envoy", "-c", f"{settings.run}/envoy.json", *options]
-    assert became == ["tied", ("bootstrap", settings), ("/bin/envoy", command, dict(os.environ), str(settings.run))]
+    assert became == [
+        "umask 77",
+        "tied",
+        ("bootstrap", settings),
+        ("/bin/envoy", command, dict(os.environ), str(settings.run)),
+    ]
 
 
 def test_envoy_starts_with_its_last_configuration_if_the_disk_is_full(became, settings, monkeypatch, capsys):
@@ -112,7 +118,7 @@ def test_envoy_starts_with_its_last_configuration_if_the_disk_is_full(became, se
 def test_control_is_the_module_of_the_api(became, settings):
     launch.main("control")
     command = [sys.executable, "-m", "marina.api.app"]
-    assert became == ["tied", (sys.executable, command, dict(os.environ), str(settings.var))]
+    assert became == ["umask 77", "tied", (sys.executable, command, dict(os.environ), str(settings.var))]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from marina.experiments.report.formatting import Outcome, amount, milliseconds, percent
 from marina.experiments.report.schema import Summary, VariantSummary
+from marina.terminal import printable
 
 COLOURS = {Outcome.BETTER: "green", Outcome.WORSE: "red"}
 
@@ -15,7 +16,7 @@ COLOURS = {Outcome.BETTER: "green", Outcome.WORSE: "red"}
 def table(summaries: Sequence[Summary]) -> Table:
     """Return the table: a row for each variant, and the last change of each experiment below.
 
-    Cells are Text, not str: names and reasons come from users, and must not be parsed as markup.
+    Cells are Text, not str: names and reasons come from users, and must not be parsed as markup or move the cursor.
 
     >>> Console().print(table([Summary.model_validate(entry) for entry in response.json()]))  # doctest: +SKIP
     """
@@ -26,11 +27,15 @@ def table(summaries: Sequence[Summary]) -> Table:
     for summary in summaries:
         title = summary.experiment if summary.running else f"{summary.experiment} (stopped)"
         for variant in summary.variants:
-            result.add_row(*map(Text, (title, *_cells(variant))), _verdict(variant))
+            result.add_row(*map(_text, (title, *_cells(variant))), _verdict(variant))
             title = ""
         result.add_section()
-    result.caption = Text("\n".join(map(_last_change, summaries)))
+    result.caption = _text("\n".join(map(_last_change, summaries)))
     return result
+
+
+def _text(value: str) -> Text:
+    return Text(printable(value))
 
 
 def _cells(variant: VariantSummary) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from marina.files import write_atomic
 from marina.serving.envoy import certificate, limits
 from marina.serving.envoy.config import Json, address, listening_pipe, typed, watched
 from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
+from marina.serving.envoy.security_headers import header_filter
 from marina.serving.torchserve import process
 from marina.settings import Settings
 
@@ -120,6 +121,7 @@ def filters(settings: Settings, limit: int) -> list[Json]:
                 "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text()}
             ),
         },
+        header_filter(settings),
         {
             "name": "envoy.filters.http.credential_injector",
             "typed_config": typed(injector, overwrite=True, credential=credential),

@@ -18,7 +18,7 @@ from marina.serving.envoy.route_state import NO_EXTENSION, Models, RouteExtensio
 from marina.serving.torchserve import process
 from marina.settings import Settings
 
-ADMIN = "http://envoy-admin"  # by way of a unix socket
+ADMIN = "http://envoy-admin"  # through a unix socket
 
 
 def binary() -> Path:

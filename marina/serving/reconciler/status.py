@@ -80,7 +80,7 @@ class BundleStatus(BaseModel):
     models: dict[str, ModelStatus]
 
     def readiness(self) -> BundleReadiness:
-        """Return what /ready tells the public."""
+        """Return what /ready returns to the public."""
         return BundleReadiness.model_validate(self.model_dump() | {"warnings": list(self.warnings)})
 
 
