@@ -14,14 +14,17 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
 
-from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, openapi
+from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, key_routes, openapi
+from marina.api.callers import AnonymousDependency
 from marina.experiments.control_loop import ControlLoop
 from marina.experiments.database import connect
 from marina.experiments.manager import ExperimentManager, StateCache
+from marina.serving.key_publisher import KeyPublisher
 from marina.serving.reconciler.reconciler import Reconciler
 from marina.serving.reconciler.status import BundleStatus
 from marina.settings import LOOPBACK, Settings
@@ -69,11 +72,19 @@ def exit_on_failure(loop: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-async def ready(response: Response, reconciler: cards.ReconcilerDependency) -> BundleStatus:
+class Readiness(BaseModel):
+    """What callers without an access key learn where one is needed."""
+
+    ready: bool
+
+
+async def ready(
+    response: Response, reconciler: cards.ReconcilerDependency, anonymous: AnonymousDependency
+) -> BundleStatus | Readiness:
     """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why."""
     status = await reconciler.status()
     response.status_code = 200 if status.ready else 503
-    return status
+    return Readiness(ready=status.ready) if anonymous else status
 
 
 def served_models(reconciler: Reconciler) -> dict[str, openapi.ServedModel]:
@@ -94,7 +105,10 @@ def app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         experiments = ExperimentRuntime(settings, cache, reconciler, running.state)
-        loops = [asyncio.create_task(reconciler.run()), asyncio.create_task(experiments.run())]
+        running_loops = [reconciler.run(), experiments.run()]
+        if settings.keys_required:
+            running_loops.append(KeyPublisher(settings).run())
+        loops = [asyncio.create_task(loop) for loop in running_loops]
         for loop in loops:
             loop.add_done_callback(exit_on_failure)
         yield
@@ -108,7 +122,7 @@ def app(settings: Settings) -> FastAPI:
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
     application.add_api_route("/ready", ready, responses={503: {"model": BundleStatus}}, tags=["readiness"])
-    for router in (cards.router, experiment_routes.router, feedback_routes.router):
+    for router in (cards.router, experiment_routes.router, feedback_routes.router, key_routes.router):
         application.include_router(router)
 
     def document() -> dict[str, Any]:

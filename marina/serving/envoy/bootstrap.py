@@ -5,6 +5,7 @@ from pathlib import Path
 
 from marina import headers
 from marina.files import write_atomic
+from marina.serving.envoy import access, audit_log, node_tls, refusals
 from marina.serving.envoy.config import Json, address, typed, watched
 from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
 from marina.serving.torchserve import process
@@ -23,7 +24,7 @@ LUA = Path(__file__).with_name("request.lua")
 MAX_CONNECTIONS = 10_000
 
 
-def local_replies(limit: int) -> Json:
+def local_replies(settings: Settings, limit: int) -> Json:
     """Return Envoy's own responses in the format of TorchServe's errors; `limit` is the longest request body."""
 
     def body(kind: str, **more: str) -> Json:
@@ -38,7 +39,7 @@ def local_replies(limit: int) -> Json:
         }
 
     return {
-        "mappers": [mapper(status, kind) for status, kind in ERRORS.items()],
+        "mappers": [*refusals.mappers(settings), *(mapper(status, kind) for status, kind in ERRORS.items())],
         "body_format": body("GatewayException"),
     }
 
@@ -110,16 +111,16 @@ def filters(settings: Settings, limit: int) -> list[Json]:
     generic["header_value_prefix"] = "Bearer "
     credential = {"name": "envoy.http.injected_credentials.generic", "typed_config": generic}
     injector = "extensions.filters.http.credential_injector.v3.CredentialInjector"
+    script = node_tls.relay_rule(settings) + LUA.read_text()
     return [
+        *access.filters(settings),  # first: nothing of a request is read before its key is verified
         {
             "name": "envoy.filters.http.buffer",
             "typed_config": typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=limit),
         },
         {
             "name": "envoy.filters.http.lua",
-            "typed_config": typed(
-                "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text()}
-            ),
+            "typed_config": typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script}),
         },
         {
             "name": "envoy.filters.http.credential_injector",
@@ -150,8 +151,8 @@ def connection_manager(settings: Settings) -> Json:
         delayed_close_timeout="10s",
         rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
         http_filters=filters(settings, limit),
-        local_reply_config=local_replies(limit),
-        access_log=[access_log(), exposure_log(settings, headers.EXPERIMENT)],
+        local_reply_config=local_replies(settings, limit),
+        access_log=[access_log(), exposure_log(settings, headers.EXPERIMENT), *audit_log.access_logs(settings)],
     )
 
 
@@ -173,10 +174,11 @@ def inner_listener(settings: Settings) -> Json:
     return {"name": "inner", "address": address(LOOPBACK, settings.inner_port), "filter_chains": [chain]}
 
 
-def tls(cert: Path, key: Path) -> Json:
+def tls(settings: Settings, cert: Path, key: Path) -> Json:
     """Return the transport socket that makes the public listener HTTPS."""
     pair = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
     common = {"tls_certificates": [pair], "alpn_protocols": ["h2", "http/1.1"]}
+    common |= node_tls.client_validation(settings)
     context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common)
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
@@ -186,7 +188,7 @@ def bootstrap(settings: Settings) -> Json:
     manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(settings)}
     chain: Json = {"filters": [manager]}
     if settings.cert and settings.key:
-        chain["transport_socket"] = tls(settings.cert, settings.key)
+        chain["transport_socket"] = tls(settings, settings.cert, settings.key)
     listener = {"name": "public", "address": address(settings.host, settings.port), "filter_chains": [chain]}
     monitor = "envoy.resource_monitors.global_downstream_max_connections"
     kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
