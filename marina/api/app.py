@@ -13,8 +13,8 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
@@ -72,19 +72,16 @@ def exit_on_failure(loop: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-class Readiness(BaseModel):
-    """What callers without an access key learn where one is needed."""
-
-    ready: bool
-
-
 async def ready(
     response: Response, reconciler: cards.ReconcilerDependency, anonymous: AnonymousDependency
-) -> BundleStatus | Readiness:
-    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why."""
+) -> BundleStatus | JSONResponse:
+    """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503 and why.
+
+    Callers without an access key, where one is needed, learn no more than that.
+    """
     status = await reconciler.status()
     response.status_code = 200 if status.ready else 503
-    return Readiness(ready=status.ready) if anonymous else status
+    return JSONResponse({"ready": status.ready}, response.status_code) if anonymous else status
 
 
 def served_models(reconciler: Reconciler) -> dict[str, openapi.ServedModel]:
@@ -121,15 +118,25 @@ def app(settings: Settings) -> FastAPI:
     application.state.reconciler = reconciler
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
-    application.add_api_route("/ready", ready, responses={503: {"model": BundleStatus}}, tags=["readiness"])
+    unready = {503: {"model": BundleStatus}}
+    application.add_api_route("/ready", ready, response_model=BundleStatus, responses=unready, tags=["readiness"])
     for router in (cards.router, experiment_routes.router, feedback_routes.router, key_routes.router):
         application.include_router(router)
 
-    def document() -> dict[str, Any]:
-        return openapi.openapi_document(application, served_models(reconciler))
-
-    application.openapi = document  # type: ignore[method-assign]
+    _describe(application, reconciler)
     return application
+
+
+def _describe(application: FastAPI, reconciler: Reconciler) -> None:
+    """Serve the document of the API at /openapi.json; callers without a key that is needed see no model's name."""
+
+    def document(anonymous: AnonymousDependency) -> dict[str, Any]:
+        models = None if anonymous else served_models(reconciler)
+        return openapi.openapi_document(application, models, reconciler.settings.keys_required)
+
+    path = application.openapi_url
+    application.router.routes[:] = [each for each in application.routes if getattr(each, "path", None) != path]
+    application.add_api_route(str(path), document, include_in_schema=False)
 
 
 def main() -> None:
