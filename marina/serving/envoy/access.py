@@ -17,7 +17,8 @@ from marina.settings import Settings
 
 JWT, REGISTERED, SCOPES, RATES = "access.jwt", "access.registered", "access.scopes", "access.rates"
 PROVIDER = "marina"
-METADATA, CLAIMS = "envoy.filters.http.jwt_authn", "claims"  # where jwt_authn puts the claims of a verified token
+# Where jwt_authn puts the claims of a verified token, and the reason why it verified none.
+METADATA, CLAIMS, FAILURE = "envoy.filters.http.jwt_authn", "claims", "failure"
 CACHED_TOKENS = 1000  # of each Envoy thread: verifying a signature takes longer than all the rest
 UNLIMITED = 2**32 - 1
 
@@ -74,7 +75,7 @@ def configurations(settings: Settings, keys: Sequence[AccessKey]) -> dict[str, J
 
 
 def _jwt_authn(signers: Iterable[str]) -> Json:
-    """Return the filter that verifies tokens; a missing one is refused by `registered`, unless the path is open."""
+    """Return the filter that verifies tokens. It refuses nothing: `registered` does, but not open paths and nodes."""
     keys = {"keys": [access_keys.jwk(signer) for signer in sorted(signers)]}
     provider = {
         "issuer": access_keys.ISSUER,
@@ -82,13 +83,12 @@ def _jwt_authn(signers: Iterable[str]) -> Json:
         "local_jwks": {"inline_string": json.dumps(keys)},
         "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": CLAIMS,
+        "failed_status_in_metadata": FAILURE,
+        "clock_skew_seconds": 1,
         "jwt_cache_config": {"jwt_cache_size": CACHED_TOKENS},
     }
-    verified: Json = {"provider_name": PROVIDER}
-    optional = {"requires_any": {"requirements": [verified, {"allow_missing_or_failed": {}}]}}
-    required = {"requires_any": {"requirements": [verified, {"allow_missing": {}}]}}
-    rules = [{"match": {"path_separated_prefix": path}, "requires": optional} for path in OPEN]
-    rules.append({"match": {"prefix": "/"}, "requires": required})
+    verified = {"requires_any": {"requirements": [{"provider_name": PROVIDER}, {"allow_missing_or_failed": {}}]}}
+    rules = [{"match": {"prefix": "/"}, "requires": verified}]
     return typed("extensions.filters.http.jwt_authn.v3.JwtAuthentication", providers={PROVIDER: provider}, rules=rules)
 
 
@@ -124,7 +124,10 @@ def _scopes(keys: Sequence[AccessKey], nodes: bool) -> Json:
 
 def _nodes(nodes: bool) -> Json:
     """Return the policy of callers with a certificate of the bundle's CA."""
-    return {"node": _policy([{"any": True}], [{"authenticated": {}}])} if nodes else {}
+    # Not Envoy's principal `authenticated`: any TLS connection is that, with or without a certificate.
+    config = typed("extensions.rbac.principals.mtls_authenticated.v3.Config", any_validated_client_certificate=True)
+    certified = {"custom": {"name": "envoy.rbac.principals.mtls_authenticated", "typed_config": config}}
+    return {"node": _policy([{"any": True}], [certified])} if nodes else {}
 
 
 def _policy(permissions: list[Json], principals: list[Json]) -> Json:

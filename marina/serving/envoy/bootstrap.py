@@ -179,7 +179,8 @@ def tls(settings: Settings, cert: Path, key: Path) -> Json:
     pair = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
     common = {"tls_certificates": [pair], "alpn_protocols": ["h2", "http/1.1"]}
     common |= node_tls.client_validation(settings)
-    context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common)
+    kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    context = typed(kind, common_tls_context=common, require_client_certificate=False)
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 

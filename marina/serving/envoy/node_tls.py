@@ -13,7 +13,7 @@ NODE = {"node": True}
 
 
 def client_validation(settings: Settings) -> Json:
-    """Return the fields of the public listener's TLS context that verify a client's certificate, if it shows one."""
+    """Return the fields of the common TLS context that verify a client's certificate, if it shows one."""
     return {"validation_context": {"trusted_ca": {"filename": str(settings.ca)}}} if settings.ca else {}
 
 
@@ -47,7 +47,10 @@ def _socket(settings: Settings) -> Json:
     ]
     validation = {"trusted_ca": {"filename": str(settings.ca)}, "match_typed_subject_alt_names": names}
     common = {"tls_certificates": [pair], "validation_context": validation}
-    context = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", common_tls_context=common)
+    # Full handshakes only: Envoy does not validate the client's certificate again when a TLS session is resumed, and
+    # takes such a client for one without a certificate.
+    kind = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    context = typed(kind, common_tls_context=common, max_session_keys=0)
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 

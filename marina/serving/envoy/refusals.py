@@ -5,13 +5,14 @@
 
 from marina.security.caller import CLAIM
 from marina.security.scopes import INFERENCE
-from marina.serving.envoy.access import CLAIMS, METADATA, PATHS
-from marina.serving.envoy.config import Json
+from marina.serving.envoy.access import CLAIMS, FAILURE, METADATA, PATHS
+from marina.serving.envoy.config import Json, header_additions
 from marina.settings import Settings
 
 CHALLENGE = 'Bearer realm="marina"'
 NO_KEY = "this needs an access key, as `Authorization: Bearer KEY`; the operator makes one by `marina key create`"
 NOT_KNOWN = "this access key is revoked, or not of this bundle"
+REASON = f"this access key is not valid: %DYNAMIC_METADATA({METADATA}:{FAILURE}:message)%"
 RATE = f"the key {CLAIM.format(name='sub')} may send {CLAIM.format(name='rate')} requests per second"
 
 
@@ -26,14 +27,15 @@ def mappers(settings: Settings) -> list[Json]:
         for scope, paths in PATHS.items()
         for path in paths
     ]
+    missing = _metadata(METADATA, [FAILURE, "message"], {"string_match": {"exact": "Jwt is missing"}})
     has_key = _metadata(METADATA, [CLAIMS, "jti"], {"present_match": True})
     return [
         *scopes,
         _mapper(403, "ForbiddenException", "no scope opens this path: see /docs", [admitted]),
         # What the first RBAC filter refuses: it has no scopes to check yet.
-        _unauthorized(403, NOT_KNOWN, [has_key]),
-        _unauthorized(403, NO_KEY, []),
-        _unauthorized(401, "%LOCAL_REPLY_BODY%", [], challenge=False),  # jwt_authn sends its own challenge
+        _unauthorized(NOT_KNOWN, [has_key], ', error="invalid_token"'),
+        _unauthorized(NO_KEY, [missing]),
+        _unauthorized(REASON, [], ', error="invalid_token"'),
         _mapper(429, "TooManyRequestsException", RATE, []),
     ]
 
@@ -42,10 +44,9 @@ def _spelled(scope: str) -> str:
     return f"{scope}, or {scope}:MODEL of this model" if scope in INFERENCE else scope
 
 
-def _unauthorized(status: int, message: str, more: list[Json], challenge: bool = True) -> Json:
-    header = {"header": {"key": "www-authenticate", "value": CHALLENGE}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-    added = {"headers_to_add": [header]} if challenge else {}
-    return {**_mapper(status, "UnauthorizedException", message, more), "status_code": 401, **added}
+def _unauthorized(message: str, more: list[Json], error: str = "") -> Json:
+    added = header_additions({"www-authenticate": CHALLENGE + error}, "OVERWRITE_IF_EXISTS_OR_ADD")
+    return {**_mapper(403, "UnauthorizedException", message, more), "status_code": 401, "headers_to_add": added}
 
 
 def _mapper(status: int, kind: str, message: str, more: list[Json]) -> Json:

@@ -69,7 +69,7 @@ def keys(envoy):
 @pytest.fixture(scope="module")
 def useless(envoy, keys):
     """Keys that have every scope and are still refused: expired, revoked, and never registered."""
-    expired = envoy.key(*SCOPES, seconds=-1)
+    expired = envoy.key(*SCOPES, seconds=-5)
     revoked = envoy.key(*SCOPES)
     envoy.wait_until_known(revoked)
     envoy.revoke(revoked)
@@ -83,11 +83,14 @@ def test_a_route_opens_for_its_scopes_alone(envoy, keys, useless, method, path, 
     no_key = envoy.send(method, path)
     assert (no_key.status_code, no_key.headers["www-authenticate"]) == (401, 'Bearer realm="marina"')
     assert no_key.json()["type"] == "UnauthorizedException"
+    assert "needs an access key" in no_key.json()["message"]
     for key in useless.values():
         response = envoy.send(method, path, key)
         assert response.status_code == 401, key
-        assert response.headers["www-authenticate"].startswith("Bearer ")
+        assert response.headers["www-authenticate"] == 'Bearer realm="marina", error="invalid_token"'
         assert set(response.json()) == {"code", "type", "message"}
+        reason = "is not valid: Jwt is expired" if key is useless["expired"] else "is revoked, or not of this bundle"
+        assert response.json()["message"] == f"this access key {reason}"
     for scope, key in keys.items():
         response = envoy.send(method, path, key)
         assert response.status_code == (200 if scope in opens else 403), scope

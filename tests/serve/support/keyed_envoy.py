@@ -18,7 +18,7 @@ from tests.serve.support.bundle import eventually
 
 
 class KeyedEnvoy:
-    """The Envoy, its registry and the tokens of its keys. `more` are settings."""
+    """The Envoy, its registry and the tokens of its keys."""
 
     def __init__(self, envoy: EnvoyInstance) -> None:
         self.envoy, self.settings = envoy, envoy.settings
@@ -86,8 +86,9 @@ def _send_everything_to(port: int, settings: Settings) -> None:
 
 
 @contextmanager
-def keyed_envoy(root: Path, **more) -> Iterator[KeyedEnvoy]:
+def keyed_envoy(root: Path, route_states: dict | None = None, **more) -> Iterator[KeyedEnvoy]:
     with temporary_envoy(root, **{"access_keys": True, **more}) as envoy:
+        envoy.route_states = route_states or envoy.route_states
         keyed = KeyedEnvoy(envoy)
         try:
             keyed.start()
