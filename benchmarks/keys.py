@@ -6,12 +6,13 @@ Both stand in front of the same TorchServe. The key has no rate limit, but a buc
 import argparse
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+import psutil
 
 from benchmarks import machine, workloads
 from benchmarks.load.closed_loop import closed_loop
@@ -20,7 +21,7 @@ from benchmarks.load.wire import Target
 from benchmarks.marina import bundle, card_of
 from benchmarks.pairs import WARM_UP_SECONDS
 from benchmarks.processes import NotReadyError, free_ports
-from benchmarks.results.intervals import of_ratio
+from benchmarks.results.intervals import of_median, of_ratio
 from benchmarks.workloads import Workload
 from marina.security.access_keys import SigningKey, new_key
 from marina.serving.envoy import bootstrap, gateway
@@ -28,14 +29,15 @@ from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
 from marina.serving.torchserve.client import Keys
 from marina.settings import Settings
 
-SIDES = {"on": True, "off": False}
+SIDES = ("on", "off")
+Cpu = Callable[[], float]
 OTHER_KEYS = 100  # in the registry, beside the one that is used
 START_SECONDS = 30
 
 
 @contextmanager
-def envoy(workload: Workload, served: Settings, folder: Path, access_keys: bool) -> Iterator[Target]:
-    """Start one more Envoy in front of a bundle's TorchServe."""
+def envoy(workload: Workload, served: Settings, folder: Path, access_keys: bool) -> Iterator[tuple[Target, Cpu]]:
+    """Start one more Envoy in front of a bundle's TorchServe; yield its requests, and its processor time so far."""
     fields = [name for name in Settings.model_fields if name == "port" or name.endswith("_port")]
     ports = dict(zip(fields, free_ports(len(fields)), strict=True)) | {"inference_port": served.inference_port}
     settings = Settings(var=folder, access_keys=access_keys, **ports)  # type: ignore[arg-type]
@@ -59,7 +61,9 @@ def envoy(workload: Workload, served: Settings, folder: Path, access_keys: bool)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         _wait(f"http://127.0.0.1:{settings.port}/predictions/{name}", headers, workload)
-        yield plain(f"/predictions/{name}").target(workload, settings.port, headers)
+        envoy_process = psutil.Process(process.pid)
+        target = plain(f"/predictions/{name}").target(workload, settings.port, headers)
+        yield target, lambda: sum(envoy_process.cpu_times()[:2])
     finally:
         process.terminate()
         process.wait()
@@ -93,25 +97,30 @@ def main() -> None:
     workload = workloads.load("W2")
     print(f"{machine.facts()['processor']}, {machine.cores()} cores, W2 c{options.connections}")
     rates: dict[str, dict[int, float]] = {side: {} for side in SIDES}
+    costs: dict[str, dict[int, float]] = {side: {} for side in SIDES}  # microseconds of Envoy for a request
     with TemporaryDirectory(prefix="bench-") as name, bundle(workload, Path(name)) as served:
         folder = Path(name)
         with (
             envoy(workload, served, folder / "on", True) as on,
             envoy(workload, served, folder / "off", False) as off,
         ):
-            targets = {"on": on, "off": off}
-            closed_loop(off, options.connections, options.warm_up)
+            sides = {"on": on, "off": off}
+            closed_loop(off[0], options.connections, options.warm_up)
             for pair in range(options.pairs):
                 for side in SIDES if pair % 2 else reversed(SIDES):
-                    result = closed_loop(targets[side], options.connections, options.seconds, 0.5, workload.is_right)
+                    (target, cpu), before = sides[side], sides[side][1]()
+                    result = closed_loop(target, options.connections, options.seconds, 0.0, workload.is_right)
                     if result.errors or result.wrong:
                         raise NotReadyError(f"keys {side}: {result.errors} errors, {result.wrong} wrong responses")
                     rates[side][pair] = result.rate
+                    costs[side][pair] = (cpu() - before) / result.responses * 1e6
                 on_rate, off_rate = rates["on"][pair], rates["off"][pair]
                 print(f"  {pair + 1}: on {on_rate:,.0f}/s, off {off_rate:,.0f}/s, {on_rate / off_rate:.3f}", flush=True)
     ratio = of_ratio(rates["on"], rates["off"])
     assert ratio is not None
     print(f"keys on / off: {ratio.text('.3f')}")
+    on_cost, off_cost = (of_median(list(costs[side].values())).text() for side in SIDES)
+    print(f"Envoy's processor time: {on_cost} microseconds a request with keys, {off_cost} without")
 
 
 if __name__ == "__main__":

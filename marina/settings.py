@@ -196,7 +196,7 @@ class Settings(BaseSettings):
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine reaches the public port."""
+        """True if only this machine reaches the public port."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
 
     @property
     def keys_required(self) -> bool:
-        """Whether requests need an access key."""
+        """True if requests need an access key."""
         return not (self.on_loopback or self.insecure) if self.access_keys is None else self.access_keys
 
     @property

@@ -24,7 +24,7 @@ ID_BYTES = 6
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 MAX_SECONDS = 10 * 366 * UNITS["d"]
 NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
-# Requests that may come at once unless the key says more: those of so many seconds, and at least so many.
+# Requests that may come at once unless the key allows more: those of so many seconds, and at least so many.
 BURST_SECONDS, MIN_BURST = 0.04, 2
 
 State = Literal["active", "expired", "revoked"]
@@ -32,7 +32,7 @@ State = Literal["active", "expired", "revoked"]
 
 @dataclass(frozen=True)
 class AccessKey:
-    """What the registry stores of a key. Times are in seconds since the epoch, `rate` in requests per second.
+    """A key as the registry stores it. Times are in seconds since the epoch, `rate` in requests per second.
 
     `burst` is the number of requests that may come at once. `signer` is the public key that verifies its token.
     """

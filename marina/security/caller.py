@@ -22,7 +22,7 @@ class Caller:
 
     @property
     def verified(self) -> bool:
-        """Whether the caller has a key or is a node of this bundle."""
+        """True for the holder of a key and for a node of this bundle."""
         return bool(self.key or self.node)
 
     @property

@@ -1,4 +1,4 @@
-"""What control tells callers with and without an access key, and what it lets them do."""
+"""Callers with and without an access key: what control shows them, and lets them do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An address that others reach needs keys and TLS; the banner says what is exposed."""
+"""An address that others reach needs keys and TLS; the banner names what is exposed."""
 
 import pytest
 
