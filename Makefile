@@ -40,7 +40,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 .DELETE_ON_ERROR:
 .PHONY: help install new data train import archive sign trust verify sbom audit serve stop status logs backup restore register \
         scale set-default rollback defaults retire \
-        predict explain token load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
+        predict explain token key-create key-list key-revoke load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
@@ -97,8 +97,8 @@ export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared wi
 	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
 # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-serve: $(INSTALLED) ## serve what was served before the stop, or MODELS= only (PORT=8800; CERT= KEY= for HTTPS); returns when all are ready
-	@$(MARINA) serve $(NAMED) $(if $(PORT),--port $(PORT)) $(if $(CERT),--cert $(CERT) --key $(KEY))
+serve: $(INSTALLED) ## serve what was served before the stop, or MODELS= only (PORT=8800; CERT= KEY= for HTTPS; ADDRESS=, KEYS=1); returns when all are ready
+	@$(MARINA) serve $(NAMED) $(if $(PORT),--port $(PORT)) $(if $(CERT),--cert $(CERT) --key $(KEY)) $(if $(CA),--ca $(CA)) $(if $(ADDRESS),--host $(ADDRESS)) $(if $(filter-out 0,$(KEYS)),--keys) $(if $(filter-out 0,$(INSECURE)),--insecure)
 
 stop: $(INSTALLED) ## stop the bundle
 	@$(MARINA) stop
@@ -117,6 +117,15 @@ restore: $(INSTALLED) ## put the files of FILE= in their places; what is there i
 
 token: $(INSTALLED) ## print the headers for TorchServe's own APIs
 	@$(MARINA) token
+
+key-create: $(INSTALLED) ## print a new access key: SCOPE="predict:resnet18,feedback" or ROLE=reader [RATE=50] [EXPIRES=90d] [WHO=alice]
+	@$(MARINA) key create $(if $(SCOPE),--scope "$(SCOPE)") $(ROLE:%=--role %) $(RATE:%=--rate %) $(EXPIRES:%=--expires %) $(WHO:%=--name %)
+
+key-list: $(INSTALLED) ## the access keys: holder, scopes, limit, until when
+	@$(MARINA) key list
+
+key-revoke: $(INSTALLED) ## refuse the access key ID= from now on
+	@$(MARINA) key revoke $(or $(ID),$(error give ID=, as `make key-list` shows it))
 
 gpu-check: $(INSTALLED) ## prove that the workers use the GPUs, where there are any
 	@$(MARINA) gpu-check
@@ -182,7 +191,7 @@ test-attack: $(DEV) ## attack running bundles in every way of docs/security.md, 
 	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest tests/serve/attacks -m "long or not long" --durations 10 $(ARGS)
 
-bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, int8, mirror, streaming, peers (installs them); ARGS=
+bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, int8, mirror, keys, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)
 
 test-zoo: $(DEV) ## train and archive all models in full, check every floor, write docs/zoo.md and docs/pictures/

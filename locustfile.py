@@ -2,7 +2,7 @@
 
 `make load-test` runs it without a page; `.venv/bin/locust` opens the page. MODELS names the models that get requests
 (the starter models by default), HOST another entry than http://127.0.0.1:8000; `make load-test` gives the address of
-the running bundle.
+the running bundle. MARINA_API_KEY is the access key, where the bundle needs one.
 """
 
 import logging
@@ -44,6 +44,8 @@ class ModelUser(HttpUser):
         self.names = [name for name in LOADED if models.find(name).task == self.kind]
         self.handler = handler_class(self.kind)
         self.client.verify = False  # our own certificate, on our own machine, is often self-signed
+        if key := os.environ.get("MARINA_API_KEY", ""):
+            self.client.headers["authorization"] = f"Bearer {key}"
 
     @task(20)
     def predict(self) -> None:

@@ -9,6 +9,8 @@
     ├── CodeConflictError           an archive's code is not the code that the process has imported
     ├── EvaluationError             a request of the test split failed
     ├── TorchServeError             TorchServe refused a request of ours
+    ├── AccessKeyError              an access key can't be created, or its registry does not respond
+    ├── ExposureError               the public port would be open to the network without keys or TLS
     └── ExperimentError             the description of an experiment is not valid
         ├── UnknownExperimentError  no such experiment runs
         ├── VariantNotReadyError    a version that an experiment names can't respond
@@ -67,6 +69,14 @@ class TorchServeError(MarinaError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class AccessKeyError(MarinaError):
+    """A scope, name or duration of an access key is not valid, or the registry of keys does not respond."""
+
+
+class ExposureError(MarinaError):
+    """The public port would be open to the network without keys or without TLS."""
 
 
 class ExperimentError(MarinaError):

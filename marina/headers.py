@@ -20,3 +20,4 @@ EXPERIMENT = "x-marina-experiment"
 ASSIGNED_VARIANT = "x-marina-variant"  # the variant that the split chose
 EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment assigns users, x-user-id for instance
 MIRROR = "x-marina-mirror"  # the variant that gets a copy of the request
+CALLER = "x-marina-caller"  # to control: the access key or the node that Envoy verified (marina.security.caller)

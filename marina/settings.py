@@ -3,6 +3,7 @@
 Arguments come before environment variables, these before the record of the running instance, and that before defaults.
 """
 
+import ipaddress
 import os
 import stat
 import sys
@@ -44,6 +45,7 @@ LOOPBACK = "127.0.0.1"
 # sockaddr_un holds 108 bytes; the names in the folder (".ts.sock.12345", "supervisor.sock.<pid>") take at most 30.
 MAX_SOCKET_FOLDER_BYTES = 78
 MAX_PORT = 65535
+PEM_FILES = ("cert", "key", "ca")
 
 
 class RunningInstance(PydanticBaseSettingsSource):
@@ -58,8 +60,8 @@ class RunningInstance(PydanticBaseSettingsSource):
         var = Path(self.current_state.get("var") or self.settings_cls.model_fields["var"].default)
         found = instance.recorded(var.absolute() / "run")
         fields = self.settings_cls.model_fields.keys() - {"var"}
-        if not all(Path(found.get(name) or "/").exists() for name in ("cert", "key")):
-            fields -= {"cert", "key"}  # a certificate that was moved away must not keep `stop` from working
+        if not all(Path(found.get(name) or "/").exists() for name in PEM_FILES):
+            fields -= set(PEM_FILES)  # a certificate that was moved away must not keep `stop` from working
         return {name: value for name, value in found.items() if name in fields}
 
 
@@ -67,7 +69,9 @@ class Settings(BaseSettings):
     """Settings of one instance of the bundle. Ports are TCP; timeouts are in seconds.
 
     `host` is the address of the public port alone: all other ports listen on loopback. `cert` and `key` (PEM files)
-    make the public port HTTPS. `nodes` are the public ports of other Marinas that share the load:
+    make the public port HTTPS. `access_keys`: whether requests need a key; if it is not given, they do on any address
+    but loopback, unless the bundle is `insecure`. `nodes` are the public ports of other Marinas that share the load,
+    which trust each other by certificates of `ca` (PEM file):
     "host:port,host:port"; `database` is the one that they share, such as postgresql://host/marina. With `fork` (Linux
     only) workers are forks of one process that has imported their dependencies; without it each worker imports torch
     and the rest itself, which takes seconds and hundreds of MB. Two instances on one machine need different `var` and
@@ -102,6 +106,9 @@ class Settings(BaseSettings):
 
     cert: Path | None = None
     key: Path | None = None
+    ca: Path | None = None
+    access_keys: bool | None = None
+    insecure: bool = False
 
     request_timeout: float = 60.0
     idle_timeout: float = 60.0
@@ -131,12 +138,12 @@ class Settings(BaseSettings):
     def _absolute(self) -> Self:
         """Make paths absolute, for processes with another working directory; check the PEM files."""
         self.gallery = self.gallery or self.var / "gallery"
-        for name in ("var", "store", "config", "gallery", "cert", "key"):
+        for name in ("var", "store", "config", "gallery", *PEM_FILES):
             path = getattr(self, name)
             setattr(self, name, path and Path(path).absolute())
         if (self.cert is None) != (self.key is None):
             raise ValueError("CERT and KEY go together: give both PEM files, or neither")
-        for path in filter(None, (self.cert, self.key)):
+        for path in filter(None, (self.cert, self.key, self.ca)):
             if not path.is_file():
                 raise ValueError(f"no such file: {path}")
         return self
@@ -231,6 +238,19 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The URL of the experiments' database: `database`, or a SQLite file in `var`."""
         return self.database or f"sqlite:///{self.var / 'experiments.db'}"
+
+    @property
+    def on_loopback(self) -> bool:
+        """True if only this machine reaches the public port."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def keys_required(self) -> bool:
+        """True if requests need an access key."""
+        return not (self.on_loopback or self.insecure) if self.access_keys is None else self.access_keys
 
     @property
     def url(self) -> str:

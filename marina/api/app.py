@@ -15,17 +15,20 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
 
-from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, openapi
+from marina.api import cards, exception_handlers, experiment_routes, feedback_routes, key_routes, openapi
+from marina.api.callers import AnonymousDependency
 from marina.api.page_headers import PageHeaders
 from marina.errors import DatabaseReplacedError
 from marina.experiments.control_loop import ControlLoop
 from marina.experiments.database import connect
 from marina.experiments.manager import ExperimentManager, StateCache
+from marina.serving.key_publisher import KeyPublisher
 from marina.serving.reconciler.reconciler import Reconciler
 from marina.serving.reconciler.status import BundleReadiness, BundleStatus
 from marina.settings import Settings
@@ -88,12 +91,16 @@ async def status(request: Request, response: Response, reconciler: cards.Reconci
     return current.model_copy(update={"warnings": {**current.warnings, **lost}})
 
 
-async def ready(request: Request, response: Response, reconciler: cards.ReconcilerDependency) -> BundleReadiness:
+async def ready(
+    request: Request, response: Response, reconciler: cards.ReconcilerDependency, anonymous: AnonymousDependency
+) -> BundleReadiness | JSONResponse:
     """Return 200 if every model of the desired state has a READY worker that passed a canary, else 503.
 
-    `warnings` name what will need an operator although requests are served; `make status` explains them.
+    `warnings` name what will need an operator although requests are served; `make status` explains them. Callers
+    without an access key, where one is needed, learn `ready` alone.
     """
-    return (await status(request, response, reconciler)).readiness()
+    current = await status(request, response, reconciler)
+    return JSONResponse({"ready": current.ready}, response.status_code) if anonymous else current.readiness()
 
 
 def served_models(reconciler: Reconciler) -> dict[str, openapi.ServedModel]:
@@ -114,7 +121,10 @@ def app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         experiments = ExperimentRuntime(settings, cache, reconciler, running.state)
-        loops = [asyncio.create_task(reconciler.run()), asyncio.create_task(experiments.run())]
+        running_loops = [reconciler.run(), experiments.run()]
+        if settings.keys_required:
+            running_loops.append(KeyPublisher(settings).run())
+        loops = [asyncio.create_task(loop) for loop in running_loops]
         for loop in loops:
             loop.add_done_callback(exit_on_failure)
         yield
@@ -128,18 +138,28 @@ def app(settings: Settings) -> FastAPI:
     application.state.reconciler, application.state.experiment_states = reconciler, cache
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
-    application.add_api_route("/ready", ready, responses={503: {"model": BundleReadiness}}, tags=["readiness"])
+    unready: dict[int | str, dict[str, Any]] = {503: {"model": BundleReadiness}}
+    application.add_api_route("/ready", ready, response_model=BundleReadiness, responses=unready, tags=["readiness"])
     # Envoy has no route to these: `marina status` and the watchdog use control's own socket.
     application.add_api_route("/status", status, include_in_schema=False)
     application.add_api_route("/live", live, include_in_schema=False)
-    for router in (cards.router, experiment_routes.router, feedback_routes.router):
+    for router in (cards.router, experiment_routes.router, feedback_routes.router, key_routes.router):
         application.include_router(router)
 
-    def document() -> dict[str, Any]:
-        return openapi.openapi_document(application, served_models(reconciler))
-
-    application.openapi = document  # type: ignore[method-assign]
+    _describe(application, reconciler)
     return application
+
+
+def _describe(application: FastAPI, reconciler: Reconciler) -> None:
+    """Serve the document of the API at /openapi.json; callers without a key that is needed see no model's name."""
+
+    def document(anonymous: AnonymousDependency) -> dict[str, Any]:
+        models = None if anonymous else served_models(reconciler)
+        return openapi.openapi_document(application, models, reconciler.settings.keys_required)
+
+    path = application.openapi_url
+    application.router.routes[:] = [each for each in application.routes if getattr(each, "path", None) != path]
+    application.add_api_route(str(path), document, include_in_schema=False)
 
 
 def listening_socket(path: Path) -> socket.socket:

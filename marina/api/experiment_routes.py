@@ -1,18 +1,17 @@
-"""/v1/experiments: the operations of `marina ab`, which need TorchServe's management token."""
+"""/v1/experiments: the operations of `marina ab`, for the scope `experiments` or TorchServe's management token."""
 
 import asyncio
-import secrets
 import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from marina.api.cards import ReconcilerDependency
-from marina.api.exception_handlers import NO_DATABASE, FieldError
+from marina.api.callers import CallerDependency, require_operator
+from marina.api.exception_handlers import NO_DATABASE
 from marina.errors import UnknownExperimentError
 from marina.experiments import history
 from marina.experiments.database import ShortText
@@ -21,19 +20,8 @@ from marina.experiments.manager import ExperimentManager
 from marina.experiments.report.schema import Summary
 from marina.experiments.report.summary import summarize
 from marina.experiments.spec import Experiment, Mirror, parse
-from marina.serving.torchserve.client import Keys
 
-
-def require_token(reconciler: ReconcilerDependency, authorization: Annotated[str, Header()] = "") -> None:
-    """Require TorchServe's management token. Raises HTTPException 503 before there is one, FieldError 401."""
-    keys = Keys.read(reconciler.settings)
-    if keys is None:
-        raise HTTPException(503, "TorchServe is starting: there is no token yet")
-    if not secrets.compare_digest(authorization.encode(), f"Bearer {keys.management}".encode()):
-        raise FieldError(401, "the management token is missing or wrong: `make token`", "Authorization")
-
-
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"], dependencies=[Depends(require_token)])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], dependencies=[Depends(require_operator)])
 
 
 def get_manager(request: Request) -> ExperimentManager:
@@ -45,6 +33,14 @@ def get_manager(request: Request) -> ExperimentManager:
 
 
 ManagerDependency = Annotated[ExperimentManager, Depends(get_manager)]
+
+
+def get_who(caller: CallerDependency) -> str:
+    """Return the holder of the access key; empty without one, where the request may name anybody."""
+    return caller.who
+
+
+WhoDependency = Annotated[str, Depends(get_who)]
 
 
 class ChangeRequest(BaseModel):
@@ -108,10 +104,10 @@ async def experiments(manager: ManagerDependency) -> list[Summary]:
 
 
 @router.post("", status_code=201)
-async def create(change: CreateRequest, manager: ManagerDependency) -> Change:
+async def create(change: CreateRequest, manager: ManagerDependency, who: WhoDependency) -> Change:
     """Start an experiment. Every variant must be ready and pass a canary request."""
     experiment = parse(Experiment, change.experiment, str(change.experiment.get("name", "experiment")))
-    return await manager.create(experiment, change.who, change.why)
+    return await manager.create(experiment, who or change.who, change.why)
 
 
 @router.get("/{name}")
@@ -121,33 +117,35 @@ async def experiment(name: str, manager: ManagerDependency) -> ExperimentDetails
 
 
 @router.put("/{name}/weights")
-async def set_weights(name: str, change: WeightsRequest, manager: ManagerDependency) -> Change:
+async def set_weights(name: str, change: WeightsRequest, manager: ManagerDependency, who: WhoDependency) -> Change:
     """Set percent by variant, adding up to 100; those not named get 0."""
-    return await manager.set_weights(name, change.weights, change.who, change.why)
+    return await manager.set_weights(name, change.weights, who or change.who, change.why)
 
 
 @router.post("/{name}/promote")
-async def promote(name: str, change: PromoteRequest, manager: ManagerDependency) -> Change:
+async def promote(name: str, change: PromoteRequest, manager: ManagerDependency, who: WhoDependency) -> Change:
     """Send all traffic to one variant."""
-    return await manager.promote(name, change.variant, change.who, change.why)
+    return await manager.promote(name, change.variant, who or change.who, change.why)
 
 
 @router.post("/{name}/rollback")
-async def rollback(name: str, manager: ManagerDependency, change: ChangeRequest = ANONYMOUS) -> Change:
+async def rollback(
+    name: str, manager: ManagerDependency, who: WhoDependency, change: ChangeRequest = ANONYMOUS
+) -> Change:
     """Restore exactly the state before the last change."""
-    return await manager.rollback(name, change.who, change.why)
+    return await manager.rollback(name, who or change.who, change.why)
 
 
 @router.put("/{name}/mirror")
-async def mirror(name: str, change: MirrorRequest, manager: ManagerDependency) -> Change:
+async def mirror(name: str, change: MirrorRequest, manager: ManagerDependency, who: WhoDependency) -> Change:
     """Copy a share of the requests; 0 percent ends it."""
-    return await manager.mirror(name, change.mirror, change.who, change.why)
+    return await manager.mirror(name, change.mirror, who or change.who, change.why)
 
 
 @router.post("/{name}/stop")
-async def stop(name: str, manager: ManagerDependency, change: ChangeRequest = ANONYMOUS) -> Change:
+async def stop(name: str, manager: ManagerDependency, who: WhoDependency, change: ChangeRequest = ANONYMOUS) -> Change:
     """Stop an experiment; its history stays."""
-    return await manager.stop(name, change.who, change.why)
+    return await manager.stop(name, who or change.who, change.why)
 
 
 @router.get("/{name}/report", response_class=HTMLResponse)

@@ -21,6 +21,7 @@ ERROR_SCHEMA = {
         "field": {"type": "string", "description": "the part of the request that is wrong"},
     },
 }
+ACCESS_KEY = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "of `marina key create`"}
 ERROR_RESPONSES = {
     400: "a bad request",
     404: "no such model or version",
@@ -52,6 +53,9 @@ class ServedModel:
         elif kind.startswith("text/"):
             content[kind] = {**content.get(kind, {}), "example": body.decode()}
         return content
+
+
+VERBS = ("predictions", "explanations")
 
 
 def operation(name: str, verb: str, served: ServedModel, reply: Json, parameters: list[Json]) -> Json:
@@ -88,10 +92,28 @@ def model_paths(name: str, served: ServedModel) -> Json:
     return paths
 
 
-def openapi_document(application: FastAPI, models: Mapping[str, ServedModel]) -> Json:
-    """Return the document: the paths of the app's routes, and those of `models`."""
+def any_model_paths() -> Json:
+    """Return the paths of a model whose name is a parameter, for callers who may not see which models there are."""
+    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    unknown = ServedModel([], UNKNOWN_API)
+    return {f"/{verb}/{{model}}": {"post": operation("model", verb, unknown, {}, [name])} for verb in VERBS}
+
+
+def openapi_document(
+    application: FastAPI, models: Mapping[str, ServedModel] | None, keys_required: bool = False
+) -> Json:
+    """Return the document: the paths of the app's routes, and those of `models`; None names none of them.
+
+    With `keys_required` it has the scheme of access keys, and so the page has a button "Authorize".
+    """
     document = get_openapi(title=application.title, version="1", description=DESCRIPTION, routes=application.routes)
-    document.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
-    for name, served in models.items():
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    if keys_required:
+        components["securitySchemes"] = {"access key": ACCESS_KEY}
+        document["security"] = [{"access key": []}]
+    if models is None:
+        document["paths"] |= any_model_paths()
+    for name, served in (models or {}).items():
         document["paths"] |= model_paths(name, served)
     return document

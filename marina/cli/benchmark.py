@@ -15,7 +15,7 @@ from marina.settings import ROOT, Settings
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="fleet, training, int8, mirror, streaming or peers (installed); all but these if none")
+        str, typer.Argument(help="fleet, training, int8, mirror, keys, streaming, peers (installed); none: all others")
     ] = "",
     arguments: Annotated[list[str] | None, typer.Argument(help="passed on")] = None,
 ) -> None:

@@ -14,6 +14,8 @@ from marina.errors import MarinaError
 from marina.files import PRIVATE_UMASK, make_private
 from marina.packaging.adoption import adopt
 from marina.packaging.verify import NotVerifiedError, identity
+from marina.security import exposure
+from marina.security.key_registry import KeyRegistry
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.reconciler import desired_state, model_store, restore, verified_store
@@ -45,6 +47,17 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="public port; the others move by as much", show_default="8000")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="address of the public port", show_default="127.0.0.1, MARINA_HOST")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="PEM file: the CA of the other nodes")] = None,
+    access_keys: Annotated[
+        bool | None,
+        typer.Option("--keys/--no-keys", help="requests need an access key", show_default="not on loopback"),
+    ] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="open another address without keys and TLS", show_default=False)
+    ] = None,
 ) -> None:
     """Serve models; return when each version is READY and has responded to a canary request.
 
@@ -56,9 +69,11 @@ def serve(
     Example: marina serve path/to/model.mar
     """
     since = time.monotonic()
-    given: dict[str, Path | int | None] = {"cert": cert, "key": key}
+    given: dict[str, Path | str | int | None] = {"cert": cert, "key": key, "ca": ca, "host": host}
+    given |= {"access_keys": access_keys, "insecure": insecure}
     given |= {} if port is None else Settings.moved_ports(port, os.environ)
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
+    exposure.check(settings)
     checks.before_start(settings)
     os.umask(PRIVATE_UMASK)
     settings.make_folders()
@@ -67,6 +82,7 @@ def serve(
     process.render(settings)
     bootstrap.render(settings)
     gateway.close(settings, desired.closed_routes())
+    active_keys = _publish_keys(settings)
     supervisor.start(settings)
     status = output.watch(settings)
     bundle_client.console.print(output.table(settings, status))
@@ -75,6 +91,17 @@ def serve(
     if problems:
         raise MarinaError("not served:\n" + "\n".join(f"  {problem}" for problem in problems))
     output.print_curls(settings, status)
+    for line in exposure.banner(settings, active_keys):
+        bundle_client.console.print(line, soft_wrap=True, highlight=False)
+
+
+def _publish_keys(settings: Settings) -> int:
+    """Publish the active access keys before Envoy starts, if requests need one; return their number."""
+    if not settings.keys_required:
+        return 0
+    active = KeyRegistry(settings).active()
+    gateway.publish_keys(settings, active)
+    return len(active)
 
 
 def _restore(settings: Settings, named: NamedModels) -> DesiredState:

@@ -1,5 +1,6 @@
 """Client of a running bundle for the commands: its status, and waiting until a change has taken effect."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,13 @@ from marina.serving.torchserve.client import Keys
 from marina.settings import Settings
 
 console = Console()
+API_KEY = "MARINA_API_KEY"  # variable of the access key that requests to the public port send
+
+
+def authorization() -> dict[str, str]:
+    """Return the header with the access key of MARINA_API_KEY; empty without one."""
+    key = os.environ.get(API_KEY, "").strip()
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def control(settings: Settings, timeout: float = 30) -> httpx.Client:

@@ -9,7 +9,7 @@ import httpx
 import typer
 from rich.console import Console
 
-from marina.cli.bundle_client import console
+from marina.cli.bundle_client import API_KEY, authorization, console
 from marina.errors import MarinaError
 from marina.serving.torchserve.client import Keys
 from marina.settings import Settings
@@ -26,7 +26,7 @@ def _post(verb: str, model: str, file: Path, version: str | None) -> None:
         response = httpx.post(
             "/".join((settings.url, verb, model, *([version] if version else []))),
             content=file.read_bytes(),
-            headers={"Content-Type": kind},
+            headers={"Content-Type": kind, **authorization()},
             timeout=300,
             verify=False,  # noqa: S501 - our own certificate, on our own machine, is often self-signed
             trust_env=False,
@@ -38,7 +38,8 @@ def _post(verb: str, model: str, file: Path, version: str | None) -> None:
     else:
         sys.stdout.buffer.write(response.content)
     if response.is_error:
-        raise MarinaError(f"{response.status_code} {response.reason_phrase}")
+        hint = f": put an access key into {API_KEY}" if response.status_code == 401 else ""
+        raise MarinaError(f"{response.status_code} {response.reason_phrase}{hint}")
 
 
 def predict(model: str, file: Path, version: Version = None) -> None:
@@ -52,7 +53,7 @@ def explain(model: str, file: Path, version: Version = None) -> None:
 
 
 def token() -> None:
-    """Print the headers for TorchServe's own ports, which are new at each of its starts. Envoy's port needs none."""
+    """Print the headers for TorchServe's own ports, new at each of its starts. Envoy's port has access keys instead."""
     settings = Settings()
     keys = Keys.read(settings)
     if keys is None:

@@ -16,6 +16,7 @@ from marina.cli import (
     experiments,
     import_model,
     inference,
+    keys,
     new,
     packaging,
     tls,
@@ -82,6 +83,7 @@ for topic, commands in TOPICS.items():
 for command in HIDDEN:
     app.command(hidden=True)(command)
 app.add_typer(new.app, name="new", rich_help_panel="Train and pack")
+app.add_typer(keys.app, name="key", rich_help_panel="Access")
 app.add_typer(experiments.app, name="ab", rich_help_panel="Experiments")
 app.add_typer(tls.app, name="tls", rich_help_panel="Serve")
 

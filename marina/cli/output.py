@@ -84,6 +84,7 @@ def watch(settings: Settings) -> BundleStatus:
 def print_curls(settings: Settings, status: BundleStatus) -> None:
     """Print two commands to paste: a prediction of the first model that has an example, and the readiness."""
     insecure = "-k " if settings.cert else ""
+    key = f' -H "Authorization: Bearer ${bundle_client.API_KEY}"' if settings.keys_required else ""
     for name, model in status.models.items():
         example = Archive(name, model.default, settings.verified / f"{name}-{model.default}.mar").example()
         if example is None:
@@ -92,7 +93,7 @@ def print_curls(settings: Settings, status: BundleStatus) -> None:
         file = settings.run / f"{name}.{EXTENSIONS.get(kind, 'bin')}"
         file.write_bytes(body)
         bundle_client.console.print(
-            f"curl {insecure}{settings.url}/predictions/{name} -H 'Content-Type: {kind}' --data-binary @{file}",
+            f"curl {insecure}{settings.url}/predictions/{name} -H 'Content-Type: {kind}'{key} --data-binary @{file}",
             soft_wrap=True,
             highlight=False,
         )

@@ -1,6 +1,7 @@
 """The status and the message for each outcome of a feedback."""
 
 import logging
+import stat
 from types import SimpleNamespace
 
 import pytest
@@ -40,18 +41,20 @@ def test_feedback_that_is_not_accepted_is_an_error_of_its_field(result, code, fi
     assert (caught.value.status_code, caught.value.field, caught.value.detail) == (code, field, message)
 
 
-def test_control_listens_on_loopback_and_logs_no_request_twice(monkeypatch, tmp_path):
-    monkeypatch.setenv("MARINA_VAR", str(tmp_path))
-    monkeypatch.setenv("MARINA_CONTROL_PORT", "1234")
+def test_control_listens_on_a_socket_of_this_user_alone_and_logs_no_request_twice(monkeypatch, settings):
     configured, ran = [], []
     monkeypatch.setattr(command.logging, "basicConfig", lambda **options: configured.append(options))
+    monkeypatch.setattr(command, "Settings", lambda: settings)
     monkeypatch.setattr(command, "app", lambda settings: settings.var)
-    monkeypatch.setattr(command, "uvicorn", SimpleNamespace(run=lambda app, **options: ran.append((app, options))))
+    server = SimpleNamespace(run=lambda sockets: ran.append([each.getsockname() for each in sockets]))
+    fake = SimpleNamespace(Config=lambda app, **options: (app, options), Server=lambda of: ran.append(of) or server)
+    monkeypatch.setattr(command, "uvicorn", fake)
     monkeypatch.setattr(logging.getLogger("httpx"), "level", logging.NOTSET)
     command.main()
     assert configured == [
         {"level": logging.INFO, "format": "%(asctime)s %(levelname)-5s %(name)s - %(message)s"},
     ]
     assert logging.getLogger("httpx").level == logging.WARNING
-    options = {"host": "127.0.0.1", "port": 1234, "log_config": None, "access_log": False}
-    assert ran == [(tmp_path, options)]
+    options = {"log_config": None, "access_log": False}
+    assert ran == [(settings.var, options), [str(settings.control_socket)]]
+    assert stat.S_IMODE(settings.control_socket.stat().st_mode) == 0o600

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from marina import headers
 from marina.files import write_atomic
-from marina.serving.envoy import certificate, limits
+from marina.serving.envoy import access, audit_log, certificate, limits, node_tls, refusals
 from marina.serving.envoy.config import Json, address, listening_pipe, typed, watched
 from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
 from marina.serving.envoy.security_headers import header_filter
@@ -26,7 +26,7 @@ LOG_OPTIONS = ("-l", "warning", "--component-log-level", "misc:error")
 LUA = Path(__file__).with_name("request.lua")
 
 
-def local_replies(limit: int) -> Json:
+def local_replies(settings: Settings, limit: int) -> Json:
     """Return Envoy's own responses in the format of TorchServe's errors; `limit` is the longest request body."""
 
     def body(kind: str, **more: str) -> Json:
@@ -41,7 +41,7 @@ def local_replies(limit: int) -> Json:
         }
 
     return {
-        "mappers": [mapper(status, kind) for status, kind in ERRORS.items()],
+        "mappers": [*refusals.mappers(settings), *(mapper(status, kind) for status, kind in ERRORS.items())],
         "body_format": body("GatewayException"),
     }
 
@@ -113,13 +113,13 @@ def filters(settings: Settings, limit: int) -> list[Json]:
     generic["header_value_prefix"] = "Bearer "
     credential = {"name": "envoy.http.injected_credentials.generic", "typed_config": generic}
     injector = "extensions.filters.http.credential_injector.v3.CredentialInjector"
+    script = node_tls.relay_rule(settings) + LUA.read_text()
     return [
+        *access.filters(settings),  # first: nothing of a request is read before its key is verified
         limits.body_buffer(settings, limit),
         {
             "name": "envoy.filters.http.lua",
-            "typed_config": typed(
-                "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text()}
-            ),
+            "typed_config": typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script}),
         },
         header_filter(settings),
         {
@@ -149,8 +149,8 @@ def connection_manager(settings: Settings) -> Json:
         **limits.http_options(settings),
         rds={"route_config_name": ROUTES, "config_source": watched(settings, "rds")},
         http_filters=filters(settings, limit),
-        local_reply_config=local_replies(limit),
-        access_log=[access_log(), exposure_log(settings, headers.EXPERIMENT)],
+        local_reply_config=local_replies(settings, limit),
+        access_log=[access_log(), exposure_log(settings, headers.EXPERIMENT), *audit_log.access_logs(settings)],
     )
 
 
@@ -180,7 +180,9 @@ def inner_listener(settings: Settings) -> Json:
 def tls(settings: Settings) -> Json:
     """Return the transport socket that makes the public listener HTTPS."""
     common = certificate.tls_context(settings) | {"alpn_protocols": ["h2", "http/1.1"]}
-    context = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context=common)
+    common |= node_tls.client_validation(settings)
+    kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    context = typed(kind, common_tls_context=common, require_client_certificate=False)
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from marina.serving.envoy import node_tls
 from marina.serving.envoy.config import Json, address, pipe, typed, watched
 from marina.serving.envoy.route_state import Models, Upstream, VersionRouteState, version_state
 from marina.settings import LOOPBACK, Settings
@@ -92,6 +93,7 @@ def _versioned(settings: Settings, upstream: Upstream) -> Json:
         "circuit_breakers": {"thresholds": [_limits(MAX_REQUESTS) | {"retry_budget": budget}]},
         "health_checks": [_liveness()],
         **({"outlier_detection": _ejection()} if settings.peers else {}),
+        **node_tls.cluster_fields(settings),
     }
 
 
@@ -99,7 +101,9 @@ def _assignment(settings: Settings, upstream: Upstream, state: VersionRouteState
     # Control is the first to have this node's state: periodic checks would close a version just reported as ready.
     here = _unchecked(address(LOOPBACK, settings.inference_port)) | _health(state.closed is None)
     peers = [
-        {"endpoint": {"address": address(*peer)}} | _health(f"{peer[0]}:{peer[1]}" in state.ready_peers)
+        {"endpoint": {"address": address(*peer)}}
+        | _health(f"{peer[0]}:{peer[1]}" in state.ready_peers)
+        | node_tls.endpoint_fields(settings)
         for peer in settings.peers
     ]
     nodes = [here, *peers]

@@ -5,14 +5,15 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
 from marina.errors import MarinaError
 from marina.files import write_atomic
-from marina.serving.envoy import bootstrap, certificate, clusters, routes
+from marina.security.access_keys import AccessKey
+from marina.serving.envoy import access, bootstrap, certificate, clusters, routes
 from marina.serving.envoy.config import Json, typed
 from marina.serving.envoy.route_state import NO_EXTENSION, Models, RouteExtension
 from marina.serving.torchserve import process
@@ -64,6 +65,12 @@ def publish(
     }
 
 
+def publish_keys(settings: Settings, keys: Sequence[AccessKey]) -> None:
+    """Write the watched files of access control; `keys` are those that are active."""
+    for name, config in access.configurations(settings, keys).items():
+        _write(settings, name, [access.resource(name, config)])
+
+
 def _secret(token: str) -> Json:
     """Return the secret that credential_injector sends as `Authorization: Bearer <token>`."""
     secret = {"secret": {"inline_string": token}}
@@ -102,6 +109,7 @@ def validate(settings: Settings, models: Models, extension: RouteExtension = NO_
         manager = chain["filters"][-1]["typed_config"]
         manager.pop("rds")
         manager["route_config"] = _untyped(content)
+        manager["http_filters"] = access.inlined(settings, manager["http_filters"])
     config["static_resources"]["clusters"] = _static_clusters(settings, models, extension)
     with tempfile.NamedTemporaryFile("w", suffix=".json", dir=settings.run) as file:
         json.dump(config, file)

@@ -3,12 +3,15 @@ function envoy_on_request(request)
   local headers = request:headers()
 
   -- Another node forwarded this request: it has chosen the variant, and names it in its own response.
-  if headers:get("x-marina-experiment") then
+  -- RELAYED_BY comes before this script (marina/serving/envoy/node_tls.py).
+  local tls = request:streamInfo():downstreamSslConnection()
+  local node = RELAYED_BY == "header" or (RELAYED_BY == "certificate" and tls and tls:peerCertificateValidated())
+  if node and headers:get("x-marina-experiment") then
     request:streamInfo():dynamicMetadata():set("marina", "relayed", true)
   end
 
   -- Clients must not set these headers: the routes set them.
-  for _, name in ipairs({ "experiment", "variant", "key", "mirror" }) do
+  for _, name in ipairs({ "experiment", "variant", "key", "mirror", "caller" }) do
     headers:remove("x-marina-" .. name)
   end
 

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from marina import headers
+from marina.security import caller as caller_header
 from marina.serving.envoy.clusters import cluster_name
 from marina.serving.envoy.config import Json, header_additions, header_match, typed
 from marina.serving.envoy.route_state import (
@@ -105,12 +106,14 @@ def model_routes(name: str, model: ModelRouteState) -> list[Json]:
 def marina_routes() -> list[Json]:
     """Return the routes to Marina's own API and to metrics.
 
-    Control reads the client's own Authorization header, so no token is injected.
+    Control reads the client's own Authorization header, so no token is injected, and the caller that Envoy verified.
     """
     disabled = typed("config.route.v3.FilterConfig", config={}, disabled=True)
     plain = {"typed_per_filter_config": {"envoy.filters.http.credential_injector": disabled}}
+    caller = header_additions({headers.CALLER: caller_header.FORMAT}, "OVERWRITE_IF_EXISTS_OR_ADD")
+    control = {**plain, "request_headers_to_add": caller}
     return [
-        *({**forward({"path_separated_prefix": path}, "control", 60), **plain} for path in CONTROL_PATHS),
+        *({**forward({"path_separated_prefix": path}, "control", 60), **control} for path in CONTROL_PATHS),
         {**forward({"path": "/metrics"}, "metrics", 30), **plain},
         {"match": {"path": "/", "headers": [header_match(":method", "GET")]}, "redirect": {"path_redirect": "/docs"}},
     ]

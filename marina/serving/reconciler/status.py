@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import ssl
 from typing import Literal
 
 import httpx
@@ -95,11 +96,22 @@ def low_disk(settings: Settings) -> str | None:
     )
 
 
+def node_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context of a node, which shows its certificate and trusts the bundle's CA; None without a CA."""
+    if settings.ca is None or settings.cert is None:
+        return None
+    context = ssl.create_default_context(cafile=settings.ca)
+    context.load_cert_chain(settings.cert, settings.key)
+    return context
+
+
 class Peers:
     """The versions that other nodes serve. A peer is "host:port" of a Marina's public port; only /ready is polled."""
 
     def __init__(self, settings: Settings) -> None:
-        self._http = httpx.AsyncClient(timeout=PEER_POLL_SECONDS, trust_env=False)
+        self._tls = node_context(settings)
+        self._scheme = "http" if self._tls is None else "https"
+        self._http = httpx.AsyncClient(timeout=PEER_POLL_SECONDS, trust_env=False, verify=self._tls or True)
         self._ready: dict[str, frozenset[tuple[str, str]]] = {
             f"{host}:{port}": frozenset() for host, port in settings.peers
         }
@@ -120,7 +132,7 @@ class Peers:
     async def _poll(self, peer: str) -> None:
         ready: frozenset[tuple[str, str]] = frozenset()
         try:
-            response = await self._http.get(f"http://{peer}/ready")
+            response = await self._http.get(f"{self._scheme}://{peer}/ready")
             status = BundleReadiness.model_validate_json(response.content)
             ready = frozenset(
                 (name, version)

@@ -86,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
         content = {"path": self.path, "bytes": length, "headers": dict(self.headers)}
         self._respond(self.server.statuses.get(version, 200), content)
 
+    do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - their names there
+
     def _respond(self, status: int, content: dict) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
