@@ -55,3 +55,18 @@ def test_the_last_lines_of_a_file(tmp_path):
     assert files.last_lines(path, 9, size=4) == ["\ufffd", "4"]
     path.write_bytes(b"x" * (1 << 18) + b"y")
     assert files.last_lines(path, 1) == ["x" * ((1 << 18) - 1) + "y"]
+
+
+def test_other_users_lose_all_permissions(tmp_path):
+    folder, outside = tmp_path / "var", tmp_path / "outside"
+    (folder / "logs").mkdir(parents=True)
+    log, script = folder / "logs" / "a.log", folder / "script"
+    for file, permissions in ((log, 0o644), (script, 0o755), (outside, 0o644)):
+        file.touch()
+        file.chmod(permissions)
+    (folder / "link").symlink_to(outside)
+    folder.chmod(0o755)
+    files.make_private(folder)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "logs", log, script)]
+    assert modes == [0o700, 0o700, 0o600, 0o700]
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o644

@@ -79,9 +79,9 @@ def test_the_newest_version_is_the_default(bundle: Bundle):
 
 
 def test_every_model_has_responded_to_its_canary(bundle: Bundle):
-    ready = bundle.http.get("/ready")
-    assert ready.status_code == 200
-    for model in ready.json()["models"].values():
+    status = bundle.control("/status")
+    assert status.status_code == 200
+    for model in status.json()["models"].values():
         assert {version["canary"] for version in model["versions"].values()} == {"answered"}
 
 

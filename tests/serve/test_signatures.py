@@ -70,15 +70,15 @@ def test_requests_to_rejected_models_get_a_503_with_the_reason(bundle: Bundle):
         assert why in response.json()["message"]
 
 
-def test_ready_reports_the_state_of_each_version(bundle: Bundle):
-    ready = bundle.http.get("/ready")
-    assert ready.status_code == 503
+def test_ready_and_status_report_the_state_of_each_version(bundle: Bundle):
+    ready, status = bundle.http.get("/ready"), bundle.control("/status")
+    assert (ready.status_code, status.status_code) == (503, 503)
     models = ready.json()["models"]
     assert models["original"]["ready"] is True
     assert models["good"]["versions"]["1.0"]["ready"] is True
     assert models["good"]["versions"]["2.0"]["state"] == "refused"
     assert models["broken"]["versions"]["1.0"]["state"] == "failed"
-    assert "on purpose" in models["broken"]["versions"]["1.0"]["reason"]
+    assert "on purpose" in status.json()["models"]["broken"]["versions"]["1.0"]["reason"]
 
 
 def test_register_rejects_a_changed_archive(bundle: Bundle):
