@@ -44,6 +44,7 @@ def test_feedback_that_is_not_accepted_is_an_error_of_its_field(result, code, fi
 def test_control_listens_on_a_socket_of_this_user_alone_and_logs_no_request_twice(monkeypatch, settings):
     configured, ran = [], []
     monkeypatch.setattr(command.logging, "basicConfig", lambda **options: configured.append(options))
+    settings.make_folders()
     monkeypatch.setattr(command, "Settings", lambda: settings)
     monkeypatch.setattr(command, "app", lambda settings: settings.var)
     server = SimpleNamespace(run=lambda sockets: ran.append([each.getsockname() for each in sockets]))
