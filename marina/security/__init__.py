@@ -1,0 +1,1 @@
+"""Access keys, TLS, confinement of workers, and bills of materials."""
