@@ -92,6 +92,9 @@ trust: $(INSTALLED) ## accept archives that another host signed: KEY=its signing
 verify: $(INSTALLED) ## check the signature of every archive in the store
 	@$(MARINA) verify
 
+sbom: $(INSTALLED) ## write the bill of materials of the bundle (CycloneDX) [OUT=var/reports/sbom.json]
+	@mkdir -p var/reports && $(MARINA) sbom --out "$(or $(OUT),var/reports/sbom.json)"
+
 export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
 	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 

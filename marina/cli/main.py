@@ -38,6 +38,7 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         packaging.sign,
         trust.trust,
         packaging.verify,
+        packaging.sbom,
         packaging.export,
     ],
     "Serve": [bundle.serve, bundle.stop, bundle.status, bundle.logs, inference.token, checks.gpu_check],
