@@ -187,6 +187,9 @@ test-zoo: $(DEV) ## train and archive all models in full, check every floor, wri
 mutate: $(DEV) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/handlers/test_base.py ..."
 	$(PY) tests/mutate.py $(PATHS) $(TESTS:%=--tests %) $(ARGS)
 
+audit: $(DEV) ## check every locked package for published vulnerabilities
+	$(PY) tests/lint/audit.py
+
 lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, documentation
 	$(VENV)/bin/ruff check $(OURS)
 	$(VENV)/bin/ruff format --check $(OURS)
@@ -195,6 +198,7 @@ lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, do
 	$(VENV)/bin/jscpd
 	$(PY) tests/lint/wording.py $$(git ls-files '*.py' '*.md')
 	$(VENV)/bin/sphinx-build -q -W docs docs/_build/html
+	$(PY) tests/lint/audit.py --if-reachable
 
 docs: $(DEV) ## build the documentation into docs/_build/html/
 	$(VENV)/bin/sphinx-build -W docs docs/_build/html

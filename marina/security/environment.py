@@ -15,8 +15,10 @@ BASE = frozenset(
     }
 )
 # Locale, GPUs, threads and memory of numerical libraries.
-BASE_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_", "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_")
-BASE_PREFIXES += ("NUMEXPR_", "ATEN_", "ORT_", "MALLOC_")
+BASE_PREFIXES = (
+    *("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_", "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_"),
+    *("NUMEXPR_", "ATEN_", "ORT_", "MALLOC_"),
+)
 DATABASE_PREFIXES = ("PG",)  # libpq's, such as PGPASSWORD: for control alone
 
 

@@ -19,7 +19,7 @@ class Library(NamedTuple):
 POM = re.compile(r"META-INF/maven/[^/]+/[^/]+/pom\.properties")
 NETTY = "META-INF/io.netty.versions.properties"
 DEPENDENCY = re.compile(r"^ +- .* \(.*\) ([\w.-]+):([\w.-]+):jar:([\w.-]+)$", re.MULTILINE)
-# Versions that are constants of a class or lines of a text: member, pattern, and the artifacts that it tells.
+# Versions that are constants of a class or lines of a text: member, pattern, and the artifacts of that version.
 MARKERS = (
     ("io/grpc/internal/GrpcUtil.class", rb"\b(1\.\d+\.\d+)\b", "io.grpc", ("grpc-core", "grpc-netty-shaded")),
     ("META-INF/groovy-release-info.properties", rb"ImplementationVersion=(\S+)", "org.codehaus.groovy", ("groovy",)),

@@ -13,7 +13,7 @@ class KnownVulnerability(NamedTuple):
 
 
 PERIMETER, UNREACHABLE, CONTROL = "protected_at_perimeter", "code_not_reachable", "protected_by_mitigating_control"
-SMUGGLING = "Envoy parses requests strictly and writes them anew; TorchServe listens on loopback alone."
+SMUGGLING = "Envoy parses requests strictly and writes them again; TorchServe listens on loopback alone."
 HTTP2 = "Envoy ends HTTP/2 connections and bounds their streams; TorchServe's gRPC ports listen on loopback alone."
 TEMPORARY = "TorchServe's temporary folder is its own, of mode 0700."
 

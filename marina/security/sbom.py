@@ -19,7 +19,7 @@ from marina.files import package_folder
 from marina.security.jars import Library, libraries
 from marina.security.known_vulnerabilities import KNOWN
 
-FOUND_IN = "marina:found-in"  # the file that says so, or holds the classes
+FOUND_IN = "marina:found-in"  # the file with the record, or one of the classes
 NVD = VulnerabilitySource(name="NVD")
 
 

@@ -1,4 +1,4 @@
-"""An archive is the same bytes whenever it is built from the same inputs, and says what these were."""
+"""An archive is the same bytes whenever it is built from the same inputs, and records these."""
 
 import hashlib
 import json

@@ -18,7 +18,7 @@ from marina.security import capabilities, landlock
 from marina.security.landlock import DEVICE, READ, WRITE, Access
 
 PACKAGE = Path(__file__).resolve().parents[2]  # marina: metrics.yaml, and modules that are imported late
-SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/opt/cuda", "/proc", "/sys")
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/proc", "/sys")
 # Of /etc only what libraries read, and nothing that holds a secret.
 ETC = (
     *("alternatives", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),

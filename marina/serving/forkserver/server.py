@@ -87,7 +87,7 @@ class Server:
     def _fork(self) -> None:
         shim, _ = self._listener.accept()
         if descends_from(os.getpid(), peer_of(shim)):
-            print("a worker asked for a process of its own: refused", file=sys.stderr)
+            print("a worker requested a process: refused", file=sys.stderr)
             shim.close()
             return
         try:

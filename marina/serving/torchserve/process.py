@@ -12,7 +12,9 @@ from pathlib import Path
 from marina.errors import MarinaError
 from marina.files import last_lines, write_atomic
 from marina.security import environment as environment_variables
+from marina.security import landlock
 from marina.serving.forkserver import SHIM
+from marina.serving.forkserver.shim import REQUIRED
 from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS, GRPC_STREAMS_VARIABLE
 from marina.settings import LOOPBACK, Settings
 
@@ -103,7 +105,8 @@ def shim_file(settings: Settings) -> Path:
 
 def render_shim(settings: Settings) -> None:
     """Write var/run/python. It runs a shell, since a #! line takes one argument, and no blank in a path."""
-    words = (sys.executable, "-IS", str(SHIM), str(settings.fork_socket))
+    required = [REQUIRED] if settings.confine and landlock.abi() else []
+    words = (sys.executable, "-IS", str(SHIM), *required, str(settings.fork_socket))
     write_atomic(shim_file(settings), f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     shim_file(settings).chmod(0o700)
 

@@ -1,4 +1,4 @@
-"""A malicious handler: it tries what a request asks for, and responds with what it found."""
+"""A malicious handler: it tries what a request lists, and responds with what it found."""
 
 import json
 import os

@@ -74,7 +74,15 @@ def test_what_torchserve_reads_is_written_with_backslashes_doubled(config, setti
         assert change.active(settings.run / "classes")
 
 
-def test_the_shim_runs_ours_with_every_argument(settings):
+def test_a_worker_is_never_started_without_its_confinement(settings, monkeypatch):
+    for version, confine, required in ((7, True, True), (7, False, False), (0, True, False)):
+        monkeypatch.setattr(process.landlock, "abi", lambda found=version: found)
+        process.render_shim(settings.model_copy(update={"confine": confine}))
+        assert (" --required " in (settings.run / "python").read_text()) is required
+
+
+def test_the_shim_runs_ours_with_every_argument(settings, monkeypatch):
+    monkeypatch.setattr(process.landlock, "abi", lambda: 0)
     process.render_shim(settings)
     shim = settings.run / "python"
     assert stat.S_IMODE(shim.stat().st_mode) == 0o700
