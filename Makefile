@@ -223,7 +223,7 @@ wheel: $(DEV) ## build the wheel into var/tmp/
 
 clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data, keys and the desired state
 	@[ ! -f var/run/supervisord.pid ] || $(MARINA) stop
-	rm -rf archive/store var/logs var/run var/tmp var/reports .pytest_cache .mypy_cache .ruff_cache
+	rm -rf archive/store var/logs var/run var/tmp var/verified var/reports .pytest_cache .mypy_cache .ruff_cache
 	find $(wildcard $(OURS)) -name __pycache__ -prune -exec rm -rf {} +
 
 clean-all: clean ## remove trained weights, data, keys and the desired state, too

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from marina.packaging.imports.archive_contents import MANIFEST
+from marina.packaging.imports.foreign_archive import LARGE
 
-LARGE = 1 << 31  # bytes of a member that needs zip64
 MODE = 0o100644 << 16  # a regular file
 
 

@@ -2,7 +2,7 @@
 
     python tests/lint/audit.py [--if-reachable] [--url URL] [LOCK...]
 
-Exits with 1 if a package has one. With --if-reachable it prints a line, and exits with 0, where the service can't be reached.
+Exits with 1 if a package has one. With --if-reachable a service that can't be reached is a line, and no error.
 """
 
 import argparse
