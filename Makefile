@@ -93,6 +93,9 @@ trust: $(INSTALLED) ## accept archives that another host signed: KEY=its signing
 verify: $(INSTALLED) ## check the signature of every archive in the store
 	@$(MARINA) verify
 
+sbom: $(INSTALLED) ## write the bill of materials of the bundle (CycloneDX) [OUT=var/reports/sbom.json]
+	@mkdir -p var/reports && $(MARINA) sbom --out "$(or $(OUT),var/reports/sbom.json)"
+
 export: $(INSTALLED) ## MODEL= FORMAT=onnx|torchscript|torch_export, compared with the eager network
 	@{ test -f artifacts/$(MODEL)/$(VERSION)/card.json || $(MARINA) train $(MODEL) --version $(VERSION); } && $(MARINA) export $(MODEL) --version $(VERSION) --format $(FORMAT)
 
@@ -200,6 +203,9 @@ test-zoo: $(DEV) ## train and archive all models in full, check every floor, wri
 mutate: $(DEV) ## mutation score of PATHS="handlers/base.py ..." by their nearest tests, or by TESTS="tests/handlers/test_base.py ..."
 	$(PY) tests/mutate.py $(PATHS) $(TESTS:%=--tests %) $(ARGS)
 
+audit: $(DEV) ## check every locked package for published vulnerabilities
+	$(PY) tests/lint/audit.py
+
 lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, documentation
 	$(VENV)/bin/ruff check $(OURS)
 	$(VENV)/bin/ruff format --check $(OURS)
@@ -208,6 +214,7 @@ lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, do
 	$(VENV)/bin/jscpd
 	$(PY) tests/lint/wording.py $$(git ls-files '*.py' '*.md')
 	$(VENV)/bin/sphinx-build -q -W docs docs/_build/html
+	$(PY) tests/lint/audit.py --if-reachable
 
 docs: $(DEV) ## build the documentation into docs/_build/html/
 	$(VENV)/bin/sphinx-build -W docs docs/_build/html
@@ -232,7 +239,7 @@ wheel: $(DEV) ## build the wheel into var/tmp/
 
 clean: ## stop the bundle; remove archives, logs and caches; keep trained weights, data, keys and the desired state
 	@[ ! -f var/run/supervisord.pid ] || $(MARINA) stop
-	rm -rf archive/store var/logs var/run var/tmp var/reports .pytest_cache .mypy_cache .ruff_cache
+	rm -rf archive/store var/logs var/run var/tmp var/verified var/reports .pytest_cache .mypy_cache .ruff_cache
 	find $(wildcard $(OURS)) -name __pycache__ -prune -exec rm -rf {} +
 
 clean-all: clean ## remove trained weights, data, keys and the desired state, too

@@ -21,3 +21,6 @@ ASSIGNED_VARIANT = "x-marina-variant"  # the variant that the split chose
 EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment assigns users, x-user-id for instance
 MIRROR = "x-marina-mirror"  # the variant that gets a copy of the request
 CALLER = "x-marina-caller"  # to control: the access key or the node that Envoy verified (marina.security.caller)
+
+# Headers of requests that hold credentials: of the client, or of Envoy for TorchServe. No handler sees them.
+CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})

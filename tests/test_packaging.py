@@ -62,6 +62,16 @@ def outside(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def test_a_rebuilt_wheel_is_the_same_bytes(wheel: Path, tmp_path: Path):
+    """From other files of the same content, with other times."""
+    copy = tmp_path / "copy"
+    for name in tracked("marina", "handlers", "models", *EDITABLE, "pyproject.toml", "LICENSE", "README.md"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, copy)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
 def test_the_wheel_holds_every_tracked_file_of_the_packages_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == tracked("marina", "handlers", "models") | {f"marina/defaults/{name}" for name in EDITABLE}

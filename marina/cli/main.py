@@ -44,6 +44,7 @@ TOPICS: dict[str, list[Callable[..., None]]] = {
         packaging.sign,
         trust.trust,
         packaging.verify,
+        packaging.sbom,
         packaging.export,
     ],
     "Serve": [

@@ -184,6 +184,25 @@ def verify(store: Store = STORE, keys: Keys = KEYS) -> None:
     raise typer.Exit(verify_all(str(keys), *map(str, archives)))
 
 
+def sbom(
+    out: Annotated[Path | None, typer.Option(help="file to write", show_default="standard output")] = None,
+) -> None:
+    """Write the bill of materials of this bundle, CycloneDX 1.6: packages, Java, and every library in TorchServe's jar.
+
+    That of an archive lies in it: sbom.json.
+    """
+    try:
+        from marina.security import sbom as bills
+    except ImportError as exc:
+        raise MarinaError(f"the package {exc.name} is not installed: `make install`") from exc
+    text = bills.as_json(bills.bundle())
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        console.print(f"wrote {out}")
+
+
 def export(
     name: Annotated[str, typer.Argument(help="a trained model")],
     kind: Annotated[str, typer.Option("--format", help="onnx, torchscript or torch_export")],

@@ -19,9 +19,9 @@ def adopt(mar: Path, store: Path, keys: Path, replace: bool = False, trust_pickl
     """
     contents = archive_contents.inspect(mar)
     target = store / archive_name(contents.model["modelName"], contents.model["modelVersion"])
-    if target.exists() and not (replace or target.samefile(mar)):
-        if archive_contents.inspect(target).sha256 != contents.sha256:
-            raise WeightsExistError(f"{target} exists and is another archive: REPLACE=1 (--replace) replaces it")
+    taken = target.exists() and not (replace or target.samefile(mar))
+    if taken and archive_contents.inspect(target).sha256 != contents.sha256:
+        raise WeightsExistError(f"{target} exists and is another archive: REPLACE=1 (--replace) replaces it")
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{target.stem}-") as folder:
         copied = Path(folder) / mar.name

@@ -18,7 +18,7 @@ import models
 from marina import overrides
 from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
-from marina.packaging import floors, freshness, programs
+from marina.packaging import floors, freshness, programs, records, reproducible
 from marina.packaging.freshness import closure
 from marina.packaging.imports import IMPORTED
 from marina.packaging.quantization import QuantizationData
@@ -52,8 +52,10 @@ def build(
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as folder:
         sources, made = stage(card, weights, Path(folder), data), Path(folder) / "made"
+        records.write(Path(folder) / "content", card, sources)
         run_archiver(card, Path(folder), made)
-        place_signed(made / f"{name}.mar", archive, keys)
+        reproducible.rewrite(made / f"{name}.mar", made / archive.name, records.made_at(card))
+        place_signed(made / archive.name, archive, keys)
     freshness.record(archive, [*sources, weights / "card.json"], ROOT)
     return archive
 
@@ -139,6 +141,7 @@ def run_archiver(card: dict[str, Any], folder: Path, made: Path) -> None:
         "--extra-files": str(folder / "content"),
         "--config-file": str(folder / "model-config.yaml"),
         "--export-path": str(made),
+        "--archive-format": "zip-store",  # it is compressed when it is written again
     }
     command = [str(archiver), *(word for pair in arguments.items() for word in pair)]
     done = subprocess.run(

@@ -7,6 +7,7 @@ a training.
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def closure(*files: Path) -> list[Path]:
             tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
             waiting += [path for name in _imported(tree) for path in _files_of(name)]
     return sorted(found)
+
+
+def imported_packages(files: Iterable[Path]) -> set[str]:
+    """Return the top-level packages that `files`, relative to ROOT, import, but for ours and the standard library's."""
+    trees = [ast.parse((ROOT / file).read_text(encoding="utf-8")) for file in files]
+    found = {name.partition(".")[0] for tree in trees for name in _imported(tree)}
+    return found - set(PACKAGES) - sys.stdlib_module_names
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from marina.files import PRIVATE_UMASK
+from marina.security.environment import DATABASE_PREFIXES, kept
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.forkserver import child
 from marina.serving.reconciler import desired_state
@@ -83,9 +84,12 @@ def main(program: str) -> None:
     settings = Settings()
     settings.make_folders()
     die_with_parent()
-    environment = dict(os.environ)
+    environment = kept(os.environ, settings.pass_environment)
     if program == "forks":
         command = [sys.executable, "-m", "marina.serving.forkserver.server", str(settings.fork_socket)]
+        if settings.confine and settings.gallery is not None:
+            settings.gallery.mkdir(parents=True, exist_ok=True, mode=0o700)
+            command += [str(settings.gallery), settings.worker_folders]
         environment = torchserve.environment(settings)  # libraries read variables when they are imported
     elif program == "torchserve":
         prepare_torchserve(settings)
@@ -97,6 +101,7 @@ def main(program: str) -> None:
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:
         command = [sys.executable, "-m", {"control": "marina.api.app", "watchdog": "marina.serving.watchdog"}[program]]
+        environment = kept(os.environ, settings.pass_environment, DATABASE_PREFIXES) | settings.environment()
     if program in {"torchserve", "envoy"}:
         os.chdir(settings.run)  # TorchServe's key_file.json lands in its working directory
     os.execve(command[0], command, environment)  # noqa: S606 - becomes the program, so that it receives signals

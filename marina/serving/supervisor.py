@@ -1,6 +1,8 @@
 """supervisord: it starts and restarts fork server, TorchServe, Envoy, control and watchdog, and stops their groups."""
 
+import io
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -14,13 +16,15 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from marina import instance
 from marina.errors import MarinaError
-from marina.files import PRIVATE_UMASK, last_lines
+from marina.files import PRIVATE_UMASK, last_lines, write_atomic
+from marina.security.environment import DATABASE_PREFIXES, kept
 from marina.serving.launch import kill_workers
 from marina.settings import ROOT, Settings
 
 # Started in this order and stopped in the reverse one: Envoy stops accepting requests first.
 PROGRAMS = ("forks", "torchserve", "control", "envoy", "watchdog")
 STOP_SECONDS = 10
+USERNAME = "marina"
 
 
 def socket(settings: Settings) -> Path:
@@ -42,7 +46,13 @@ def render(settings: Settings) -> None:
     """Write var/run/supervisord.conf. Percent signs start expansions there, so they are doubled."""
     logs = settings.logs
     config = RawConfigParser()
-    config["unix_http_server"] = {"file": str(socket(settings)), "chmod": "0700"}
+    # Workers run as the same user: the password, which they can't read, keeps them from steering the supervisor.
+    config["unix_http_server"] = {
+        "file": str(socket(settings)),
+        "chmod": "0700",
+        "username": USERNAME,
+        "password": secrets.token_urlsafe(),
+    }
     config["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
@@ -74,8 +84,16 @@ def render(settings: Settings) -> None:
     for section in config.values():
         for key, value in section.items():
             section[key] = value.replace("%", "%%")
-    with configuration(settings).open("w") as file:
-        config.write(file)
+    text = io.StringIO()
+    config.write(text)
+    write_atomic(configuration(settings), text.getvalue())
+
+
+def password(settings: Settings) -> str:
+    """Return the password of supervisord's socket."""
+    config = RawConfigParser()
+    config.read(configuration(settings))
+    return config["unix_http_server"]["password"]
 
 
 def process(settings: Settings) -> psutil.Process | None:
@@ -88,7 +106,7 @@ def start(settings: Settings) -> None:
     render(settings)
     instance.record(settings.run, settings.model_dump(mode="json", exclude={"var"}))
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration(settings))]
-    environment = {**os.environ, **settings.environment()}
+    environment = kept(os.environ, settings.pass_environment, DATABASE_PREFIXES) | settings.environment()
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     deadline = time.monotonic() + STOP_SECONDS
     while result.returncode == 0 and time.monotonic() < deadline:
@@ -103,7 +121,7 @@ def programs(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return each program by name with `statename`, `pid` and `description`; empty if the supervisor does not run."""
     if process(settings) is None:
         return {}
-    transport = SupervisorTransport(serverurl=f"unix://{socket(settings)}")
+    transport = SupervisorTransport(USERNAME, password(settings), serverurl=f"unix://{socket(settings)}")
     proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
     return {entry["name"]: entry for entry in proxy.supervisor.getAllProcessInfo()}
 

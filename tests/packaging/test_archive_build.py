@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from marina.errors import PackagingError
 from marina.handler_lookup import handler_class
 from marina.packaging import build, freshness
 from marina.packaging.build import model_config
+from marina.packaging.imports.archive_contents import MANIFEST
 from marina.settings import ROOT
 from models.card import Serving
 
@@ -142,11 +144,19 @@ def archiver(monkeypatch):
     """Replace torch-model-archiver with a stub that writes an archive: its `calls`, and the exit `code` to return."""
     state = {"calls": [], "code": 0}
 
+    real = subprocess.run
+
     def run(command, **options):
+        if command[0] == "git":
+            return real(command, **options)
         state["calls"].append((command, options))
         if not state["code"]:
             arguments = dict(zip(command[1::2], command[2::2], strict=True))
-            (Path(arguments["--export-path"]) / f"{arguments['--model-name']}.mar").write_bytes(b"an archive")
+            file = Path(arguments["--export-path"]) / f"{arguments['--model-name']}.mar"
+            with zipfile.ZipFile(file, "w") as mar:
+                mar.writestr(MANIFEST, '{"createdOn": "now"}')
+                for path in Path(arguments["--extra-files"]).rglob("*.json"):
+                    mar.write(path, path.name)
         return subprocess.CompletedProcess(command, state["code"], "", "its reason")
 
     monkeypatch.setattr(build.subprocess, "run", run)
@@ -162,7 +172,7 @@ def test_the_archiver_gets_its_own_folder_for_temporary_files(tmp_path, archiver
         *("--model-name", "m", "--version", "3.0"),
         *("--handler", str(ROOT / "handlers" / "fill_mask.py")),
         *("--extra-files", str(tmp_path / "content"), "--config-file", str(tmp_path / "model-config.yaml")),
-        *("--export-path", str(tmp_path / "made")),
+        *("--export-path", str(tmp_path / "made"), "--archive-format", "zip-store"),
     ]
     environment = options.pop("env")
     assert (environment["TMPDIR"], environment["OF_THE_USER"]) == (str(tmp_path / "tmp"), "kept")
@@ -181,7 +191,9 @@ def test_an_archive_is_signed_and_its_inputs_recorded(tmp_path, archiver):
     arguments = ("housing_mlp", "1.0", tmp_path / "artifacts", tmp_path / "new" / "store", tmp_path / "keys", "full")
     archive = build.build(*arguments)
     assert archive == tmp_path / "new" / "store" / "housing_mlp-1.0.mar"
-    assert archive.read_bytes() == b"an archive"
+    first = archive.read_bytes()
+    with zipfile.ZipFile(archive) as mar:
+        assert {"sbom.json", "provenance.json", "card.json"} <= set(mar.namelist())
     assert {file.name for file in archive.parent.iterdir()} == {
         *("housing_mlp-1.0.mar", "housing_mlp-1.0.mar.sig", "housing_mlp-1.0.mar.inputs.json")
     }
@@ -190,3 +202,4 @@ def test_an_archive_is_signed_and_its_inputs_recorded(tmp_path, archiver):
     code = freshness.closure(Path("handlers/tabular_regression.py"), Path("models/housing_mlp.py"))
     assert recorded == {str(path): hashlib.sha256((ROOT / path).read_bytes()).hexdigest() for path in (*code, card)}
     build.build(*arguments)  # replaces the existing archive
+    assert archive.read_bytes() == first

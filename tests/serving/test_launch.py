@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from marina.security import environment
 from marina.serving import launch
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.torchserve import process as torchserve
@@ -81,6 +82,8 @@ def became(monkeypatch, settings):
 def test_the_fork_server_gets_the_environment_of_workers(became, settings):
     launch.main("forks")
     command = [sys.executable, "-m", "marina.serving.forkserver.server", str(settings.fork_socket)]
+    command += [str(settings.gallery), ""]
+    assert settings.gallery.is_dir()
     assert became == ["umask 77", "tied", (sys.executable, command, {"of": "torchserve"}, str(settings.var))]
 
 
@@ -98,7 +101,7 @@ def test_envoy_starts_with_its_bootstrap(became, settings):
         "umask 77",
         "tied",
         ("bootstrap", settings),
-        ("/bin/envoy", command, dict(os.environ), str(settings.run)),
+        ("/bin/envoy", command, environment.kept(os.environ), str(settings.run)),
     ]
 
 
@@ -118,7 +121,19 @@ def test_envoy_starts_with_its_last_configuration_if_the_disk_is_full(became, se
 def test_control_is_the_module_of_the_api(became, settings):
     launch.main("control")
     command = [sys.executable, "-m", "marina.api.app"]
-    assert became == ["umask 77", "tied", (sys.executable, command, dict(os.environ), str(settings.var))]
+    variables = environment.kept(os.environ) | settings.environment()
+    assert became == ["umask 77", "tied", (sys.executable, command, variables, str(settings.var))]
+
+
+def test_workers_may_read_folders_that_the_user_names_or_everything(became, settings, monkeypatch):
+    for variables, more in (
+        ({"MARINA_WORKER_FOLDERS": "/data:/more"}, [str(settings.gallery), "/data:/more"]),
+        ({"MARINA_CONFINE": "false"}, []),
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        launch.main("forks")
+        assert became[-1][1][4:] == more
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")

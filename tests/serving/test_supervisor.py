@@ -1,6 +1,7 @@
 """The supervisor: its configuration, start, identification and stop."""
 
 import os
+import stat
 import subprocess
 import sys
 from configparser import RawConfigParser
@@ -21,6 +22,9 @@ def test_the_supervisors_configuration(settings, monkeypatch, fork):
     config = RawConfigParser()
     config.read(settings.run / "supervisord.conf")
     found = {name: dict(section) for name, section in config.items() if name != "DEFAULT"}
+    password = found["unix_http_server"].pop("password")
+    assert (len(password), password) == (43, supervise.password(settings))
+    assert stat.S_IMODE(supervise.configuration(settings).stat().st_mode) == 0o600
     sockets = str(settings.sockets)  # elsewhere, if the temporary folder has a long path
     places = {sockets: "<var>/tmp", str(settings.var): "<var>", str(ROOT): "<root>", sys.executable: "<python>"}
     assert_recorded("supervisor" if fork else "supervisor_without_forks", found, {sys.executable: "<python>", **places})

@@ -17,7 +17,7 @@ def check(archive: Path, trusted: bool) -> None:
     found = [] if trusted else dangerous_imports(archive)
     if found:
         raise ModelImportError(
-            f"{archive.name} is refused: a pickle in it could run any command when it is loaded, by {', '.join(found)}. "
+            f"{archive.name} is refused: a pickle in it could run any command when loaded, by {', '.join(found)}. "
             "Ask its owner for safetensors; if you have reviewed it, --trust-pickles signs it all the same"
         )
 

@@ -31,6 +31,10 @@ class Request(NamedTuple):
 replacement: tuple[Path, Callable[[list[str]], int]] | None = None
 
 
+# Confines the worker with a number and a model's folder, and returns its temporary folder. Set by the server, too.
+confine: Callable[[str, Path], Path] | None = None
+
+
 def work(argv: list[str]) -> None:
     """Run a script, and our own worker instead of TorchServe's."""
     if replacement is not None and Path(argv[0]).resolve() == replacement[0]:
@@ -91,10 +95,13 @@ def set_up_process(request: Request) -> None:
         os.dup2(descriptor, target)
         os.close(descriptor)
     os.setsid()  # a signal to the fork server's group is not for its children
-    Path("/proc/self/comm").write_text(NAME + request.argv[4].rpartition(".")[2])  # --sock-name <path>.<number>
+    number = request.argv[4].rpartition(".")[2]  # --sock-name <path>.<number>
+    Path("/proc/self/comm").write_text(NAME + number)
     os.environb.clear()
     os.environb.update(request.environment)
     os.chdir(request.folder)
+    if confine is not None:
+        os.environ["TMPDIR"] = os.environ["TEMP"] = str(confine(str(int(number)), Path.cwd()))
     tempfile.tempdir = None  # cached from the server's environment
     sys.argv = request.argv
     sys.path[:0] = search_path(os.environ.get("PYTHONPATH", ""))

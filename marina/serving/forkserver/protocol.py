@@ -13,6 +13,8 @@ from orjson import loads
 from ts.context import Context, RequestProcessor
 from ts.protocol.otf_message_handler import create_predict_response
 
+from marina.headers import CREDENTIALS
+
 BUFFER = 1 << 18
 INTEGER = struct.Struct("!i")
 END = INTEGER.pack(-1)
@@ -61,7 +63,9 @@ class Reader:
                 headers: dict[str, Any] = {}
                 while (length := unpack(read(4))[0]) >= 0:
                     name = read(length).decode()
-                    headers[name] = read(unpack(read(4))[0]).decode()
+                    value = read(unpack(read(4))[0])
+                    if name.lower() not in CREDENTIALS:
+                        headers[name] = value.decode()
                 fields, kinds = {}, {}
                 while (length := unpack(read(4))[0]) >= 0:
                     name = read(length).decode()

@@ -1,24 +1,28 @@
 """The fork server: it imports the dependencies of workers, and forks one at each connection.
 
-Run by `python -m marina.serving.forkserver.server SOCKET`.
+Run by `python -m marina.serving.forkserver.server SOCKET [GALLERY [FOLDERS]]`. With GALLERY workers are confined: see
+`confinement`.
 
 `handlers` and `models` are not imported: each archive brings its own. The child reads the request itself, so that
 no client can block the server; it holds the connection, so that it outlives the server.
 """
 
 import contextlib
+import ctypes
 import gc
 import os
 import select
 import signal
 import socket
+import struct
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from marina.serving.forkserver import child
+from marina.serving.forkserver import child, confinement
 
 ROOT = Path(__file__).resolve().parents[3]  # as marina.settings.ROOT, without importing pydantic into every worker
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 # Imports of our handlers, of common foreign ones, and of ts/model_service_worker.py.
 PRELOADED = (
     *("numpy", "torch", "torchvision", "torchvision.io", "torchvision.transforms.v2", "captum.attr"),
@@ -82,6 +86,10 @@ class Server:
 
     def _fork(self) -> None:
         shim, _ = self._listener.accept()
+        if descends_from(os.getpid(), peer_of(shim)):
+            print("a worker requested a process: refused", file=sys.stderr)
+            shim.close()
+            return
         try:
             pid = os.fork()
         except OSError as exc:  # out of memory or of processes: the shim tries again
@@ -106,11 +114,37 @@ class Server:
             if pid == 0:
                 return
             code = os.waitstatus_to_exitcode(status)
-            with (
-                self._shims.pop(pid) as shim,
-                contextlib.suppress(OSError),  # the shim may be gone, which ended the child
-            ):
+            shim = self._shims.pop(pid, None)  # None: a process that a worker had left
+            if shim is None:
+                continue
+            with shim, contextlib.suppress(OSError):  # the shim may be gone, which ended the child
                 shim.sendall(b"%d\n" % (code if code >= 0 else 128 - code))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes that workers leave behind, so that they are known to descend from a worker."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def peer_of(connection: socket.socket) -> int:
+    """Return the pid of the process that connected."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
+
+
+def descends_from(ancestor: int, pid: int) -> bool:
+    """Return True if `pid` is a descendant of `ancestor`; one that ended already counts as such.
+
+    A worker that could order a fork would get one with rules, arguments and environment of its choice.
+    """
+    try:
+        while pid > 1:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])  # the parent's pid
+            if pid == ancestor:
+                return True
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return False
 
 
 def listen(path: Path) -> socket.socket:
@@ -122,13 +156,16 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def main(path: str) -> None:
-    """Listen, import, and serve. `path` is that of the socket."""
+def main(path: str, gallery: str = "", folders: str = "") -> None:
+    """Listen, import, and serve. `path` is that of the socket; workers may read `folders`, a list as in PATH."""
     if (ROOT / "config.properties").is_file():  # a checkout; in an installation ROOT is site-packages
         sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != ROOT]
     # NumPy's OpenBLAS starts its threads when it is imported, and a child would lack them. One thread for each worker
     # is enough, because torch computes without it.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    adopt_orphans()
+    if gallery and (rules := confinement.of_workers(Path(path).parent, gallery, folders)):
+        child.confine = rules.apply
     listener = listen(Path(path))  # first: shims that connect during the imports wait, instead of falling back
     preload()
     check()
@@ -138,4 +175,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,7 +1,8 @@
-"""The shim that TorchServe runs instead of Python: `python -IS shim.py SOCKET SCRIPT ARGUMENT...`.
+"""The shim that TorchServe runs instead of Python: `python -IS shim.py [--required] SOCKET SCRIPT ARGUMENT...`.
 
 For a worker it requests a child from the fork server, and represents it: TorchServe waits for the shim, and kills it.
-Any other script runs with the real Python. A shim lives as long as its worker, so it imports little, and nothing of
+Any other script runs with the real Python, and without a fork server a worker, too, unless the fork server is
+--required, because it confines workers. A shim lives as long as its worker, so it imports little, and nothing of
 ours.
 """
 
@@ -10,6 +11,7 @@ import socket
 import sys
 import time
 
+REQUIRED = "--required"
 WORKER = "/ts/model_service_worker.py"
 WAIT_SECONDS = 10.0  # a fork server that died is restarted sooner
 # The exit code of a child whose code is unknown, because the fork server died before it: nearly always a kill -9.
@@ -49,6 +51,9 @@ def forked(path: str, argv: list[str]) -> int | None:
 
 def main(path: str, *argv: str) -> None:
     """Exit with the child's code, or become the real Python."""
+    required = path == REQUIRED
+    if required:
+        path, argv = argv[0], argv[1:]
     if argv and argv[0].endswith(WORKER):
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
@@ -56,6 +61,9 @@ def main(path: str, *argv: str) -> None:
             if code is not None:
                 sys.exit(code)
             time.sleep(0.1)
+        if required:
+            print(f"no fork server for {WAIT_SECONDS:g} s, and no other worker would be confined", file=sys.stderr)
+            sys.exit(1)
         print(f"no fork server for {WAIT_SECONDS:g} s: this worker imports everything itself", file=sys.stderr)
     os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606 - becomes the process that TorchServe started
 

@@ -29,7 +29,7 @@ def copy_of(settings: Settings, archive: Archive) -> Archive:
 def admit(settings: Settings, archive: Archive) -> Archive:
     """Copy an archive of the store, verify the copy, and return it; it replaces an earlier one.
 
-    Raises NotVerifiedError, and removes the earlier copy: the store says what is to be served.
+    Raises NotVerifiedError, and removes the earlier copy: the store is the source of what is served.
     """
     target = copy_of(settings, archive)
     # Beside TorchServe's model store and not in it, where an archive could be registered before it is verified.

