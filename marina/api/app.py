@@ -118,7 +118,7 @@ def app(settings: Settings) -> FastAPI:
     application.state.reconciler = reconciler
     for kind, handler in exception_handlers.HANDLERS.items():
         application.add_exception_handler(kind, handler)
-    unready = {503: {"model": BundleStatus}}
+    unready: dict[int | str, dict[str, Any]] = {503: {"model": BundleStatus}}
     application.add_api_route("/ready", ready, response_model=BundleStatus, responses=unready, tags=["readiness"])
     for router in (cards.router, experiment_routes.router, feedback_routes.router, key_routes.router):
         application.include_router(router)
