@@ -54,8 +54,9 @@ def envoy(workload: Workload, served: Settings, folder: Path, access_keys: bool)
             new_key(signing.public, f"user-{number}", ("predict",), 3600, rate, None, time.time())
             for number, rate in enumerate([None, *[50] * OTHER_KEYS])
         ]
+        keys = [*keys[1:], keys[0]]  # the one that is used comes last, where a list is searched
         gateway.publish_keys(settings, keys)
-        headers = {"Authorization": f"Bearer {signing.token(keys[0])}"}
+        headers = {"Authorization": f"Bearer {signing.token(keys[-1])}"}
     bootstrap.render(settings)
     command = [gateway.binary(), "-c", bootstrap.bootstrap_file(settings), "--disable-hot-restart", "-l", "error"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -98,7 +98,9 @@ def _rbac(policies: Json) -> Json:
 
 def _registered(keys: Sequence[AccessKey], nodes: bool) -> Json:
     """Return the policies that admit open paths, other nodes, and keys of the registry."""
-    known = [_claim("jti", {"string_match": {"exact": key.id}}) for key in keys]
+    ids: list[Json] = [{"string_match": {"exact": key.id}} for key in keys]
+    # One principal with all ids: Envoy would look the claim up for each of several. `or_match` takes two or more.
+    known = [_claim("jti", {"or_match": {"value_matchers": ids}} if len(ids) > 1 else ids[0])] if ids else []
     anonymous = {"not_id": _claim("jti", {"present_match": True})}  # a revoked key opens nothing, not even open paths
     return {
         "open": _policy(_paths(OPEN), [anonymous]),
