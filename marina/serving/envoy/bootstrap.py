@@ -15,6 +15,7 @@ ERRORS = {
     400: "BadRequestException",
     404: "ResourceNotFoundException",
     413: "PayloadTooLargeException",
+    415: "UnsupportedMediaTypeException",
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",
 }
