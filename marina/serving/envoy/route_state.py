@@ -13,7 +13,7 @@ class VersionRouteState:
     `closed`: status and message for requests while this node does not serve the version. `hold`: delay each request by
     routes.HOLD_SECONDS, so that earlier requests can finish. `ready_peers`: the other nodes that serve it, as
     "host:port"; `has_peers`: whether there are other nodes at all. `streams`: responses may take any time, and the
-    deadline applies to each pause in them. `has_card`: the archive's handler reads forms. A foreign one has no card, and
+    deadline applies to each pause in them. `has_card`: the archive's handler reads forms. A foreign one has no card; it
     `accepts_forms` if its owner wants TorchServe to parse them.
     """
 

@@ -1,5 +1,6 @@
 """Bombs within the limits of a body: scans, pixels, and many large images in one batch."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -59,10 +60,8 @@ def test_a_header_over_the_limit_of_pixels_is_refused(kind, size):
 
 @pytest.mark.parametrize("kind", ["WEBP", "JPEG", "PNG"])
 def test_a_broken_exif_block_is_a_damaged_image_or_none(kind):
-    try:
+    with suppress(BadRequest):
         assert CODEC.pixels(broken_exif(kind)).shape == (3, 32, 32)
-    except BadRequest as exc:
-        assert exc.field == "image"
 
 
 @pytest.mark.parametrize(
@@ -141,10 +140,9 @@ def test_a_batch_of_large_images_shares_a_budget_and_small_ones_are_always_decod
                 CODEC.pixels(data)
                 outcomes.append("decoded")
             except TooManyRequests as exc:
-                assert (exc.field, exc.status) == ("image", 429)
-                assert "a batch decodes 80000000 pixels" in exc.reason
-                outcomes.append("too many")
-    assert outcomes == ["decoded", "decoded", "too many", "decoded", "too many", "too many", "decoded"]
+                outcomes.append(f"{exc.status} {exc.field} {exc.reason}")
+    refused = "429 image too many large files at once: a batch decodes 80000000 pixels; send it again, or smaller"
+    assert outcomes == ["decoded", "decoded", refused, "decoded", refused, refused, "decoded"]
     assert CODEC.pixels(large_png()).shape == (3, 32, 32)  # the next batch, or training
 
 
