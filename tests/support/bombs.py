@@ -1,4 +1,4 @@
-"""Images, videos and bodies that are small to send and expensive to decode."""
+"""Images that are small to send and expensive to decode."""
 
 import io
 import struct
@@ -56,18 +56,3 @@ def broken_exif(kind: str = "WEBP") -> bytes:
     """A sound image whose EXIF block is cut in the middle of an entry."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0"
     return encoded(Image.new("RGB", (32, 32)), kind, exif=exif)
-
-
-def video(frames: int, size: tuple[int, int], rate: int = 10) -> bytes:
-    """A black MP4."""
-    import av
-
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for _ in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.zeros((size[1], size[0], 3), np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return buffer.getvalue()

@@ -34,7 +34,7 @@ def bundle(instance: Bundle) -> Bundle:
     pack_echo(instance, "own")
     pack_echo(instance, "failing", fails=True)
     pack_echo(instance, "foreign", card=False)
-    pack_echo(instance, "asking", card=False, forms=True)
+    pack_echo(instance, "accepting", card=False, forms=True)
     instance.do("serve")
     for name, control in (("to-own", "own"), ("to-foreign", "foreign")):
         weights = {control: 0, "failing": 100}
@@ -105,18 +105,18 @@ def test_a_foreign_archive_gets_everything_else_as_sent(bundle: Bundle):
     assert got == {"fields": {"body": "dict"}, "content_type": "application/json", "sent": None}
 
 
-def test_a_foreign_archive_whose_owner_asks_gets_small_forms(bundle: Bundle):
-    assert send(bundle, "/predictions/asking", b"a=1", URLENCODED).json()["fields"] == {"a": "bytes"}
-    assert send(bundle, "/predictions/asking/1.0", FORM, "multipart/form-data; boundary=x").json()["fields"] == {
+def test_a_foreign_archive_whose_owner_accepts_forms_gets_small_ones(bundle: Bundle):
+    assert send(bundle, "/predictions/accepting", b"a=1", URLENCODED).json()["fields"] == {"a": "bytes"}
+    assert send(bundle, "/predictions/accepting/1.0", FORM, "multipart/form-data; boundary=x").json()["fields"] == {
         "a": "bytes"
     }
     for body, kind in ((b"a=&" * 6_000, URLENCODED), (b"x" * 1_100_000, "multipart/form-data; boundary=x")):
-        response = send(bundle, "/predictions/asking", body, kind)
+        response = send(bundle, "/predictions/accepting", body, kind)
         assert response.status_code == 415
         assert "content-length of at most" in response.json()["message"]
     # Without a content-length, unless Envoy has buffered it.
     chunks = iter([b"a=&" * 6_000])
-    chunked = bundle.http.post("/predictions/asking", content=chunks, headers={"content-type": URLENCODED})
+    chunked = bundle.http.post("/predictions/accepting", content=chunks, headers={"content-type": URLENCODED})
     assert chunked.status_code == 415
 
 
@@ -188,7 +188,7 @@ def test_minutes_of_forms_leave_the_memory_of_the_jvm_as_it_was(bundle: Bundle):
         "/predictions/own/1.0",
         "/explanations/own",
         "/predictions/foreign",
-        "/predictions/asking",
+        "/predictions/accepting",
     ]
     for path in paths:  # as much memory as bodies of 12 MB take, whatever is in them
         for _ in range(10):
