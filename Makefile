@@ -29,6 +29,7 @@ GIVEN      = $(if $(filter command,$(origin VERSION)),$(VERSION))# on the comman
 MODEL_AND_VERSION = $(if $(and $(MODEL),$(GIVEN)),$(MODEL) $(GIVEN),$(error give MODEL= and VERSION=, as in \
                       `make $@ MODEL=resnet18 VERSION=2.0`))
 NAMED      = $(or $(MODEL),$(if $(filter-out file,$(origin MODELS)),$(MODELS)))# only what the user named
+FUZZED     = tests/handlers/test_fuzz_decode.py tests/serve/attacks/test_api_fuzz.py# tests that run for FUZZ_SECONDS
 OURS      := models handlers marina locustfile.py benchmarks tests
 MAKING     = --version $(VERSION) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)") $(if $(PRESET),--preset $(PRESET)) $(REPLACING) $(OPTIONS)
 OPTIONS    = $(SIZE:%=--size %) $(EPOCHS:%=--epochs %) $(LR:%=--lr %) $(SET:%=--set %) $(if $(PRETRAINED),--pretrained "$(PRETRAINED)")
@@ -40,7 +41,7 @@ REASON     = $(if $(WHY),--why "$(WHY)")
 .DELETE_ON_ERROR:
 .PHONY: help install new data train import archive sign trust verify sbom audit serve stop status logs backup restore register \
         scale set-default rollback defaults retire \
-        predict explain token key-create key-list key-revoke load-test export gpu-check test test-attack test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
+        predict explain token key-create key-list key-revoke load-test export gpu-check test test-attack fuzz test-zoo test-pythons lint mutate wheel docs lock clean clean-all \
         bench ab ab-create ab-weights ab-promote ab-rollback ab-mirror ab-stop ab-report
 
 help: ## this list
@@ -193,6 +194,10 @@ test: $(DEV) ## run the tests, on trained starter models
 test-attack: $(DEV) ## attack running bundles in every way of docs/security.md, the long ones too
 	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest tests/serve/attacks -m "long or not long" --durations 10 $(ARGS)
+
+fuzz: $(DEV) ## send malformed requests to every handler and every route, for TIME=60 seconds each, other ones each time
+	@$(MARINA) archive starter --jobs $(JOBS)
+	FUZZ_SECONDS=$(or $(TIME),60) $(PY) -m pytest $(FUZZED) -m "long or not long" --durations 5 $(ARGS)
 
 bench: $(DEV) ## costs beside others, as ratios; QUICK=1, or BENCH= fleet, training, int8, mirror, keys, streaming, peers (installs them); ARGS=
 	@$(MARINA) bench $(BENCH) -- $(ARGS)

@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from handlers.codecs.decoding_budget import decoding_budget
 from handlers.errors import BadRequest
+from handlers.isolation import each_or_error, error_response
 from handlers.metrics import HandlerMetrics
 from handlers.request import Request
-from handlers.response import MAX_BYTES, PHRASES, PREDICTION_HEADER, Response, prediction_summary
+from handlers.response import MAX_BYTES, PHRASES, Response, prediction_summary
 from handlers.runtime import backends
 
 Input = TypeVar("Input")
@@ -130,7 +132,7 @@ class TaskHandler(ABC, Generic[Input]):
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Return the bodies of the responses to one batch, in order: TorchServe's call for each batch.
 
-        A bug fails the batch, and is logged.
+        Only an error that ends the worker fails the batch: TorchServe then starts another one.
         """
         requests = [Request.from_batch(fields, context, i) for i, fields in enumerate(data)]
         try:
@@ -146,37 +148,44 @@ class TaskHandler(ABC, Generic[Input]):
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Return the response to each request: bad ones are refused one by one, the good ones share one forward pass,
-        and explanations come after it.
+        and explanations come after it. What a row raises is the response of that row alone.
         """
         responses: dict[int, Response] = {}
         inputs: dict[int, Input] = {}
-        with self.metrics.seconds("decode"):
+        with self.metrics.seconds("decode"), decoding_budget():
             for i, request in enumerate(requests):
                 try:
                     inputs[i] = self.decode(request)
-                except BadRequest as exc:
-                    responses[i] = Response.bad_request(exc)
+                except Exception as exc:
+                    responses[i] = error_response(exc, request.trace_id)
         predicted = [i for i in inputs if not requests[i].wants_explanation]
         if predicted:
             with self.metrics.seconds("forward"), torch.inference_mode():
-                outputs = self.forward(self.collate([inputs[i] for i in predicted]))
+                outputs = each_or_error(lambda rows: self.forward(self.collate(rows)), [inputs[i] for i in predicted])
             with self.metrics.seconds("encode"):
                 finite = finite_outputs(outputs)
                 for i, output, is_finite in zip(predicted, outputs, finite, strict=True):
-                    responses[i] = self._encode_response(output, inputs[i]) if is_finite else NOT_FINITE
+                    responses[i] = (
+                        self._encode_response(output, inputs[i], requests[i].trace_id) if is_finite else NOT_FINITE
+                    )
         for i in inputs.keys() - set(predicted):
             responses[i] = self._explain_response(inputs[i], requests[i])
         return [responses[i] for i in range(len(requests))]
 
-    def _encode_response(self, output: Any, decoded: Input) -> Response:
-        content = self.encode(output, decoded)
-        return self._as_response(content, None if isinstance(content, Response) else prediction_summary(content))
+    def _encode_response(self, output: Any, decoded: Input, request_id: str) -> Response:
+        try:
+            if isinstance(output, Exception):
+                raise output
+            content = self.encode(output, decoded)
+            return self._as_response(content, None if isinstance(content, Response) else prediction_summary(content))
+        except Exception as exc:
+            return error_response(exc, request_id)
 
     def _explain_response(self, decoded: Input, request: Request) -> Response:
         try:
             return self._as_response(self.explain(decoded, request.option("target")))
-        except BadRequest as exc:
-            return Response.bad_request(exc)
+        except Exception as exc:
+            return error_response(exc, request.trace_id)
 
     def _as_response(self, content: ResponseLike, summary: str | None = None) -> Response:
         """Return the response, in JSON with the model's name and version first; one that can't be sent is a 500."""
@@ -184,7 +193,9 @@ class TaskHandler(ABC, Generic[Input]):
             content = {"model": self.card["name"], "version": self.card["version"], **content}
         try:
             response = Response.of(content, summary)
-        except ValueError:  # JSON has no NaN; the rest of the batch must not fail with this request
+        except UnicodeError:
+            raise
+        except ValueError:  # JSON has no NaN
             logger.exception("the response of %s can't be sent: %r", self.card["name"], content)
             return Response.internal_error("the response has a number that is not finite")
         if len(response.body) > MAX_BYTES:
@@ -198,8 +209,8 @@ def set_response_head(response: Response, context: Any, index: int) -> None:
     """Set the status and the headers of the response number `index` in TorchServe's context."""
     context.set_response_status(response.status, PHRASES[response.status], index)
     context.set_response_content_type(index, response.content_type)
-    if response.prediction_summary is not None:
-        context.set_response_header(index, PREDICTION_HEADER, response.prediction_summary)
+    for name, value in response.headers.items():
+        context.set_response_header(index, name, value)
 
 
 def finite_outputs(outputs: Sequence[Any]) -> list[bool]:

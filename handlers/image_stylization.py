@@ -30,6 +30,7 @@ class ImageStylization(StreamingHandler[StylizationInput, StyleOptimization]):
         "application/json": {"schema": schema(image=BASE64, style={"anyOf": [BASE64, STRING]})},
     }
     response_schema: ClassVar[Mapping[str, Any]] = RESPONSE_SCHEMA
+    steps_together: ClassVar[bool] = False  # their sizes differ
     no_explanation_reason = (
         "the picture is not a decision that has reasons; the losses in the reply say what it was made for"
     )
@@ -69,7 +70,7 @@ class ImageStylization(StreamingHandler[StylizationInput, StyleOptimization]):
         return StyleOptimization(self.optimized_network, self.network, self.codec, decoded)
 
     def step(self, jobs: Sequence[StyleOptimization]) -> list[dict[str, Any]]:
-        """Take one step of each optimization; they can't share a batch, because their sizes differ."""
+        """Take one step of each optimization."""
         return [job.step() for job in jobs]
 
     def encode(self, output: StyleOptimization, decoded: StylizationInput) -> ResponseLike:

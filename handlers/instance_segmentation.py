@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from handlers.codecs.image import png, read_pixels
+from handlers.codecs.image import png
 from handlers.object_detection import ObjectDetection
 from handlers.response import BASE64, INTEGER, STRING, array, schema
 from handlers.vision.detection import OBJECT, DetectionInput, draw_boxes
-from handlers.vision.drawing import resize_for_display
+from handlers.vision.drawing import read_for_display
 from handlers.vision.run_length_encoding import encode_masks
 from models.parts.detection import Detections
 from models.parts.masks import pasted
@@ -41,7 +41,7 @@ class InstanceSegmentation(ObjectDetection):
 
     def annotated(self, found: Detections, objects: Sequence[Mapping[str, Any]], decoded: DetectionInput) -> bytes:
         """Return the image as a PNG with the masks and boxes of `objects`, the first of those in `found`."""
-        image, scale = resize_for_display(read_pixels(decoded.file, 3))  # (3, H, W)
+        image, scale = read_for_display(decoded.file)  # (3, H, W)
         boxes = decoded.image.to_image(found["boxes"][: len(objects)]) * scale
         size = (image.shape[1], image.shape[2])
         masks = [pasted(shape[None], box[None], size) for shape, box in zip(found["shapes"], boxes, strict=False)]

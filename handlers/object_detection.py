@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 from handlers import codecs
 from handlers.base import ResponseLike, TaskHandler
-from handlers.codecs.image import image_bytes, png, read_pixels
+from handlers.codecs.image import image_bytes, png
 from handlers.codecs.letterbox import LetterboxCodec
 from handlers.codecs.whole_image import WholeImageCodec
 from handlers.request import Request
@@ -26,7 +26,7 @@ from handlers.vision.detection import (
     named_objects,
     single_detection,
 )
-from handlers.vision.drawing import heatmap, resize_for_display
+from handlers.vision.drawing import heatmap, read_for_display
 from models.parts.detection import Detections, Detector
 
 
@@ -87,7 +87,7 @@ class ObjectDetection(TaskHandler[DetectionInput]):
     def annotated(self, found: Detections, objects: Sequence[Mapping[str, Any]], decoded: DetectionInput) -> bytes:
         """Return the image as a PNG with `objects`, the first of those in `found`."""
         del found
-        image, scale = resize_for_display(read_pixels(decoded.file, 3))  # (3, H, W)
+        image, scale = read_for_display(decoded.file)  # (3, H, W)
         return png(draw_boxes(image, objects, scale))
 
     def overlaps(self, found: Detections, explained: Detections) -> Tensor:

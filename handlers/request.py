@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from handlers.errors import BadRequest
+from handlers.forms import parse_form
 from handlers.runtime.json_codec import loads
 
 # Where TorchServe puts a body that is not a form: "body" over HTTP, "data" in its clients' forms and over gRPC.
@@ -14,6 +15,9 @@ BODY = ("body", "data")
 REQUEST_ID_HEADER = "x-request-id"
 QUERY_HEADER = "x-request-query"
 EXPLAIN_HEADER = "explain"
+CONTENT_TYPE_HEADER = "content-type"
+# Envoy declares every body application/octet-stream, so that TorchServe parses none, and repeats what the client sent.
+SENT_CONTENT_TYPE_HEADER = "x-marina-content-type"
 
 MAX_DIGITS = 19  # of a number that anybody may mean; Python refuses to parse one of 5,000
 
@@ -29,7 +33,8 @@ def parse_whole_number(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Request:
-    """One request of a batch: `fields` are the form fields and the body; `headers` have lower-case names.
+    """One request of a batch: `fields` are what TorchServe passes, form fields or the body; `headers` have lower-case
+    names.
 
     >>> request = Request({"body": b'{"text": "hi", "top": 3}'}, {"content-type": "application/json"}, "id-0")
     >>> request.field("text"), request.integer("top", 1)
@@ -61,28 +66,55 @@ class Request:
         return str(self.headers.get("accept", "")).split(",")[0].split(";")[0].strip().lower() == content_type
 
     @cached_property
+    def content_type(self) -> str:
+        """The content type that the client sent, in lower case and without parameters; empty if there is none."""
+        return self._full_content_type.partition(";")[0].strip().lower()
+
+    @property
+    def _full_content_type(self) -> str:
+        sent = self.headers.get(SENT_CONTENT_TYPE_HEADER) or self.headers.get(CONTENT_TYPE_HEADER)
+        return str(sent or "")
+
+    @cached_property
+    def parts(self) -> Mapping[str, Any]:
+        """The form's fields, or the body by the name "body". Raises BadRequest for a malformed form.
+
+        A form that Envoy did not hide was parsed by TorchServe: its part "body" is no form again.
+        """
+        body = next((self.fields[name] for name in BODY if name in self.fields), None)
+        if SENT_CONTENT_TYPE_HEADER not in self.headers or not isinstance(body, bytes | bytearray):
+            return self.fields
+        form = parse_form(bytes(body), self._full_content_type)
+        return self.fields if form is None else form
+
+    @cached_property
     def body(self) -> Any:
         """The body: decoded JSON, bytes or text; None if there is none."""
         for name in BODY:
-            if name in self.fields:
-                return self._decoded(self.fields[name])
+            if name in self.parts:
+                return self._decoded(self.parts[name])
         return None
 
     def field(self, name: str) -> Any:
         """Return the form part or JSON member called `name`, otherwise the whole body; None if there is none."""
-        if name in self.fields:
-            return self._decoded(self.fields[name])
+        if name in self.parts:
+            return self._decoded(self.parts[name])
         if isinstance(self.body, Mapping):
             return self.body.get(name)
         return self.body
 
     def option(self, name: str) -> str | None:
-        """Return a query parameter, form field or member of a JSON body, as text; None if it is not given."""
-        value = self.query.get(name, self.fields.get(name))
+        """Return a query parameter, form field or member of a JSON body, as text; None if it is not given.
+
+        Raises BadRequest for an array or an object.
+        """
+        value = self.query.get(name, self.parts.get(name))
         if value is None and isinstance(self.body, Mapping):
             value = self.body.get(name)
         if isinstance(value, bytes | bytearray):
             return value.decode("utf-8", errors="replace")
+        if isinstance(value, Mapping | list):
+            raise BadRequest(name, "neither a text nor a number, but an array or an object")
         return None if value is None else str(value)
 
     def integer(self, name: str, minimum: int, maximum: int | None = None) -> int | None:
@@ -139,7 +171,7 @@ class Request:
             return value
         if isinstance(value, bytearray):
             value = bytes(value)
-        kind = str(self.headers.get("content-type", "")).split(";")[0].strip().lower()
+        kind = self.content_type
         if not isinstance(value, str | bytes) or kind.startswith(("text/", "image/")):
             return value
         start = value[:1] if isinstance(value, str) else value[:1].decode("latin-1")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from handlers.errors import BAD_REQUEST, INTERNAL_ERROR, BadRequest, error_body
+from handlers.errors import INTERNAL_ERROR, TOO_MANY_REQUESTS, BadRequest, error_body
 from handlers.runtime.json_codec import dumps
 
 MAX_BYTES = 6_000_000  # TorchServe kills the worker whose response is over its max_response_size
 PREDICTION_HEADER = "x-prediction"
 PUNCTUATION = '{}":,'  # JSON's own, which a header may hold: without anything to quote, quoting is fast
-PHRASES = {200: "OK", 400: "Bad Request", 500: "Internal Server Error"}
+RETRY_AFTER_SECONDS = "1"  # a batch takes about as long
+PHRASES = {200: "OK", 400: "Bad Request", 429: "Too Many Requests", 500: "Internal Server Error"}
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,21 @@ class Response:
 
     @classmethod
     def bad_request(cls, exc: BadRequest) -> "Response":
-        """Return the 400 of a client error."""
-        body = error_body(BAD_REQUEST, exc.reason, exc.field)
-        return cls(dumps(body), status=BAD_REQUEST, field=exc.field)
+        """Return the 400, or 429, of a client error."""
+        body = error_body(exc.status, exc.reason, exc.field)
+        return cls(dumps(body), status=exc.status, field=exc.field)
 
     @classmethod
     def internal_error(cls, reason: str) -> "Response":
         """Return the 500 of an error that is the server's."""
         return cls(dumps(error_body(INTERNAL_ERROR, reason)), status=INTERNAL_ERROR)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response other than its content type."""
+        retry = {"retry-after": RETRY_AFTER_SECONDS} if self.status == TOO_MANY_REQUESTS else {}
+        summary = {} if self.prediction_summary is None else {PREDICTION_HEADER: self.prediction_summary}
+        return retry | summary
 
 
 def prediction_summary(content: Mapping[str, Any]) -> str | None:

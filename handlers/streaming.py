@@ -14,13 +14,15 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from handlers.base import NOT_FINITE, Input, TaskHandler, finite_outputs, set_response_head
+from handlers.codecs.decoding_budget import decoding_budget
 from handlers.errors import BadRequest
+from handlers.isolation import each_or_error, error_response
 from handlers.request import Request
 from handlers.response import Response
 from handlers.runtime.json_codec import dumps
@@ -75,6 +77,8 @@ class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
     switch gradients off by themselves if they need none.
     """
 
+    steps_together: ClassVar[bool] = True  # one step of several jobs costs less than one of each
+
     @abstractmethod
     def begin(self, decoded: Input) -> JobType:
         """Return the job of a request, before its first step."""
@@ -83,6 +87,8 @@ class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
     def step(self, jobs: Sequence[JobType]) -> Sequence[Mapping[str, Any] | None]:
         """Take each job one step further, whichever step it is at; return a JSON-ready line for each, which a client
         that streams receives, or None.
+
+        If a step of several jobs raises, it is tried again with each of them: it must have left them as they were.
         """
 
     @abstractmethod
@@ -122,18 +128,18 @@ class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
         requests = [Request.from_batch(fields, context, i) for i, fields in enumerate(data)]
         try:
             return self._advance(requests, context)
-        except Exception:
-            self._running.clear()  # TorchServe drops every request of the batch
+        except Exception:  # it ends the worker
+            self._running.clear()
             logger.exception("failed requests: %s", ", ".join(request.trace_id for request in requests))
             raise
 
     def _advance(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         self._drop_all_but({request.request_id for request in requests})
-        with self.metrics.seconds("decode"):
+        with self.metrics.seconds("decode"), decoding_budget():
             ended = {i: response for i, one in enumerate(requests) if (response := self._start(one)) is not None}
         running = {i: self._running[request.request_id] for i, request in enumerate(requests) if i not in ended}
         with self.metrics.seconds("forward"):
-            lines = self.step([each.job for each in running.values()]) if running else ()
+            lines = self._step([each.job for each in running.values()]) if running else []
         with self.metrics.seconds("encode"):
             parts = {i: self._part(each, line) for (i, each), line in zip(running.items(), lines, strict=True)}
         parts |= {i: ResponsePart(response, None) for i, response in ended.items()}
@@ -147,6 +153,11 @@ class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
                 last = last is not False or not running[i].stream
             context.stopping_criteria[i] = lambda _, last=last: last
         return [parts[i].response.body for i in range(len(requests))]
+
+    def _step(self, jobs: Sequence[JobType]) -> list[Any]:
+        """Return the line of each job after a step, or the exception of one that failed."""
+        groups = [jobs] if self.steps_together else [[job] for job in jobs]
+        return [line for group in groups for line in each_or_error(self.step, group)]
 
     def _drop_all_but(self, present: set[str]) -> None:
         """Drop the requests that TorchServe left out, because their clients have disconnected."""
@@ -166,24 +177,35 @@ class StreamingHandler(TaskHandler[Input], Generic[Input, JobType]):
             if stream and self.content_type(decoded) != JSON:
                 kind = self.content_type(decoded)
                 raise BadRequest("stream", f"lines of JSON are no {kind}: ask for one of the two")
-        except BadRequest as exc:
-            return Response.bad_request(exc)
-        if request.wants_explanation:
-            return self._explain_response(decoded, request)
-        job = self.begin(decoded)
+            if request.wants_explanation:
+                return self._explain_response(decoded, request)
+            job = self.begin(decoded)
+        except Exception as exc:
+            return error_response(exc, request.trace_id)
         self._running[request.request_id] = RunningRequest(request.request_id, request.trace_id, decoded, job, stream)
         return None
 
-    def _part(self, each: RunningRequest[Input, JobType], line: Mapping[str, Any] | None) -> ResponsePart:
+    def _part(self, each: RunningRequest[Input, JobType], line: Mapping[str, Any] | Exception | None) -> ResponsePart:
+        """Return what is sent after a step whose line this is, or the error that ends the request."""
         each.steps += 1
-        lines = dumps(line) + b"\n" if each.stream and line is not None else b""
+        try:
+            if isinstance(line, Exception):
+                raise line
+            lines = dumps(line) + b"\n" if each.stream and line is not None else b""
+        except Exception as exc:
+            del self._running[each.request_id]
+            return self._last_part(each, b"", error_response(exc, each.trace_id))
         if not each.job.done:
             return ResponsePart(Response(lines, LINES if each.stream else self.content_type(each.decoded)), last=False)
         del self._running[each.request_id]
         self.metrics.add("request", time.perf_counter() - each.since)
         output = each.job.output
         finite = all(finite_outputs([output]))
-        response = self._encode_response(output, each.decoded) if finite else NOT_FINITE
+        response = self._encode_response(output, each.decoded, each.trace_id) if finite else NOT_FINITE
+        return self._last_part(each, lines, response)
+
+    @staticmethod
+    def _last_part(each: RunningRequest[Input, JobType], lines: bytes, response: Response) -> ResponsePart:
         if each.stream:
             response = replace(response, body=lines + response.body + b"\n", content_type=LINES)
         return ResponsePart(response, last=True if each.steps > 1 else None)

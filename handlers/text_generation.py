@@ -56,13 +56,16 @@ class TextGeneration(StreamingHandler[GenerationInput, GenerationJob]):
         return GenerationJob(decoded, logits[0], state[0])
 
     def step(self, jobs: Sequence[GenerationJob]) -> list[dict[str, Any] | None]:
-        tokens = [None if job.done else job.next_token() for job in jobs]  # with length 0 a job is done from the start
+        # With length 0 a job is done from the start.
+        tokens = [None if job.done and job.drawn is None else job.next_token() for job in jobs]
         running = [job for job in jobs if not job.done]
         if running:
             last = torch.tensor([[job.added[-1]] for job in running])  # (N, 1)
             logits, states = self._read(last, torch.stack([job.state for job in running]))
             for job, its_logits, its_state in zip(running, logits[:, -1], states, strict=True):
                 job.logits, job.state = its_logits, its_state
+        for job in jobs:
+            job.drawn = None
         return [None if token in (None, END) else {"token": self.codec.piece(token)} for token in tokens]
 
     def encode(self, output: GenerationJob, decoded: GenerationInput) -> ResponseLike:

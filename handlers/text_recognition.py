@@ -45,7 +45,7 @@ class TextRecognition(ImageExplanationHandler[Tensor]):
         self.codec = codecs.load(TextLineCodec, self.folder)
 
     def decode(self, request: Request) -> ImageInput[Tensor]:
-        pages = request_pages(request)
+        pages = request_pages(request, self.codec.shrink)
         if len(pages) > 1:
             raise BadRequest(
                 "pages", f"a page of one line is read, and here are {len(pages)}: choose one, as in pages=1"

@@ -1,10 +1,11 @@
 """Names of the HTTP headers that Envoy, the experiments and the clients share, in lower case as Envoy compares them.
 
-Two places repeat names because they can't import this file: `marina/serving/envoy/request.lua`, which is Lua, and
-`handlers/response.py`, because archives contain the handlers without the package `marina`.
+Three places repeat names because they can't import this file: `marina/serving/envoy/request.lua`, which is Lua, and
+`handlers/request.py` and `handlers/response.py`, because archives contain the handlers without the package `marina`.
 """
 
 REQUEST_ID = "x-request-id"  # in requests and responses
+CONTENT_TYPE = "content-type"
 
 # In a request: the variant to use, whatever the split of the experiment. In a response: the variant that responded.
 VARIANT = "x-variant"
@@ -19,6 +20,7 @@ PREDICTION = "x-prediction"  # summary of the prediction as percent-encoded JSON
 EXPERIMENT = "x-marina-experiment"
 ASSIGNED_VARIANT = "x-marina-variant"  # the variant that the split chose
 EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment assigns users, x-user-id for instance
+SENT_CONTENT_TYPE = "x-marina-content-type"  # of the client's request, where Envoy hides it from TorchServe
 MIRROR = "x-marina-mirror"  # the variant that gets a copy of the request
 CALLER = "x-marina-caller"  # to control: the access key or the node that Envoy verified (marina.security.caller)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from handlers.codecs.image import open_image
+from handlers.codecs.image_file import open_image
 
 CONTRAST = 0.35  # standard deviation of every normalized image: about that of faces whose levels go from -1 to 1
 MAX_SIDE = 1024  # pixels; a larger image is scaled down before anything else
@@ -32,7 +32,7 @@ class FaceCodec:
 
         Raises BadRequest if `data` is not an image file.
         """
-        image = open_image(data).convert("L" if self.channels == 1 else "RGB")
+        image = open_image(data, lambda *sides: max(sides) / MAX_SIDE).convert("L" if self.channels == 1 else "RGB")
         image.thumbnail((MAX_SIDE, MAX_SIDE))
         pixels = torch.from_numpy(np.array(image)).reshape(image.height, image.width, self.channels).permute(2, 0, 1)
         return resize(pixels, [self.size, self.size], antialias=True).contiguous()

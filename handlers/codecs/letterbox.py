@@ -10,7 +10,8 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 from torchvision.transforms.v2.functional import pad, resize
 
-from handlers.codecs.image import ImageCodec, read_pixels
+from handlers.codecs.image import ImageCodec
+from handlers.codecs.image_file import read_sized
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ class LetterboxCodec:
 
     def letterbox(self, data: bytes) -> Letterboxed:
         """Decode an image file and scale its longer side to `size`. Raises BadRequest if it is not an image."""
-        image = read_pixels(data, 3)
-        height, width = image.shape[1:]
+        image, (height, width) = read_sized(data, 3, lambda *sides: max(sides) / self.size)
         inner = [max(1, round(side * self.size / max(height, width))) for side in (height, width)]
         top, left = ((self.size - side) // 2 for side in inner)
         bottom, right = top + inner[0], left + inner[1]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from handlers.codecs.image import ImageCodec, read_pixels
+from handlers.codecs.image import ImageCodec
+from handlers.codecs.image_file import read_sized
 from handlers.errors import BadRequest
 
 MIN_SIDE, MAX_SIDE = 64, 256  # pixels of the longer side; four times the pixels take four times as long
@@ -26,10 +27,9 @@ class StyleCodec(ImageCodec):
         Returns the width and height of the file's image as well. Raises BadRequest for the field `name`.
         """
         try:
-            image = read_pixels(data, self.channels)
+            image, (height, width) = read_sized(data, self.channels, lambda *sides: max(sides) / size)
         except BadRequest as exc:
-            raise BadRequest(name, exc.reason) from exc
-        height, width = image.shape[1:]
+            raise exc.of_field(name) from exc
         scaled = [round(side * size / max(height, width)) for side in (height, width)]
         if min(scaled) < MIN_SHORT_SIDE:
             raise BadRequest(name, f"{width} x {height} is too long a strip: at most {size // MIN_SHORT_SIDE} to 1")

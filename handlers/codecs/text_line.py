@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from handlers.codecs.image import open_image
+from handlers.codecs.image_file import open_image
 
 BLANK = 0  # CTC's class of frames without a new character
 STRIDE = 4  # columns of pixels per frame of the network
@@ -74,7 +74,11 @@ class TextLineCodec:
 
     def ink(self, data: bytes) -> Tensor:
         """Decode an image file and return its `ink_of`. Raises BadRequest if it is not an image."""
-        return self.ink_of(open_image(data).convert("L"))
+        return self.ink_of(open_image(data, self.shrink).convert("L"))
+
+    def shrink(self, width: int, height: int) -> float:
+        """Return how many times smaller an image becomes, at least."""
+        return min(width, height) / self.height
 
     def ink_of(self, image: Image.Image) -> Tensor:
         """Convert a grey image to (W, height) of uint8, from 1 (paper) to 255 (ink), 0 being padding.

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from handlers.codecs.image import open_image
+from handlers.codecs.image_file import open_sized
 
 PAD = 0  # padding of pages, whose own pixels are above it
 CELL = 16  # pixels: width of a proposal, and distance of the network's cells
@@ -47,8 +47,11 @@ class TextPageCodec:
 
     def page(self, data: bytes) -> Page:
         """Decode an image file to grey pixels from 1 on, 0 being padding. Raises BadRequest if it is not an image."""
-        image = open_image(data)
-        return self.page_of(image, image.size)
+        return self.page_of(*open_sized(data, self.shrink))
+
+    def shrink(self, width: int, height: int) -> float:
+        """Return how many times smaller an image becomes."""
+        return max(width, height) / self.max_side
 
     def page_of(self, image: Image.Image, size: tuple[float, float], number: int | None = None) -> Page:
         """Convert an image to a page whose boxes are in units of `size`, the image's width and height."""

@@ -1,7 +1,6 @@
 """Uploaded files, in each of the three ways: as the body, as a form part, as base64 in JSON."""
 
 import base64
-import binascii
 from typing import Any
 
 from handlers.errors import BadRequest
@@ -20,7 +19,7 @@ def file_bytes(value: Any, field: str) -> bytes:
         text = value.partition(",")[2] if value.startswith("data:") else value
         try:
             value = base64.b64decode("".join(text.split()), validate=True)
-        except binascii.Error as exc:
+        except ValueError as exc:  # binascii.Error is one; there is another for a letter that is not of ASCII
             raise BadRequest(field, f"not valid base64: {exc}") from exc
     if not isinstance(value, bytes):
         raise BadRequest(

@@ -1,6 +1,7 @@
 """Codec for videos: from the bytes of a file to a clip of a few frames."""
 
 import io
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import center_crop, resize
 
+from handlers.codecs.decoding_budget import spend_pixels
 from handlers.codecs.upload import file_bytes
 from handlers.errors import BadRequest
 
@@ -22,6 +24,9 @@ FORMAT_NAMES = "AVI, MP4, WebM, GIF"
 MAX_SECONDS = 300
 MAX_FRAMES = 3_000
 MAX_PIXELS = 1_000_000_000  # of all frames: about five seconds of decoding on one core
+MAX_FRAME_PIXELS = 10_000_000  # of one frame, above 4K: a decoder keeps up to 16 of them
+MAX_DECODING_SECONDS = 10.0  # that all frames may take
+VIDEO_SPEED = 25  # pixels of a video that are decoded in the time of one of a PNG
 MIN_FRAMES = 2  # one frame shows no motion
 MIN_FRAME_SHARE = 0.9  # of the frames that the header declares; some encoders count one or two too many
 
@@ -68,6 +73,7 @@ def count_frames(data: bytes) -> int:
         for packet in container.demux(stream):
             count += packet.size > 0
             check_size(count, stream.width * stream.height)
+        spend_pixels(count * stream.width * stream.height // VIDEO_SPEED, "video")
         if count < stream.frames * MIN_FRAME_SHARE:
             raise BadRequest("video", f"damaged video: {count} frames are left of {stream.frames}")
     if count < MIN_FRAMES:
@@ -79,6 +85,8 @@ def check_size(frames: int, pixels: int) -> None:
     """Raise BadRequest if this number of frames, of this number of pixels each, is over a limit."""
     if frames > MAX_FRAMES:
         raise BadRequest("video", f"more than {MAX_FRAMES} frames")
+    if pixels > MAX_FRAME_PIXELS:
+        raise BadRequest("video", f"more than {MAX_FRAME_PIXELS} pixels in a frame: send a smaller video")
     if frames * pixels > MAX_PIXELS:
         raise BadRequest("video", f"more than {MAX_PIXELS} pixels in all frames: send a shorter or a smaller video")
 
@@ -101,10 +109,17 @@ class VideoCodec:
         """
         indices = torch.linspace(0, count_frames(data) - 1, self.frames).round().int().tolist()
         squares: dict[int, Tensor] = {}
+        deadline = time.monotonic() + MAX_DECODING_SECONDS
         with open_video(data) as container:
-            container.streams.video[0].codec_context.thread_count = 1  # a worker must not occupy every core
+            decoder = container.streams.video[0].codec_context
+            decoder.thread_count = 1  # a worker must not occupy every core
+            decoder.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # a frame may be larger than the header declares
             for place, frame in enumerate(container.decode(video=0)):
-                check_size(place + 1, frame.width * frame.height)  # a frame may be larger than the header declares
+                check_size(place + 1, frame.width * frame.height)
+                if time.monotonic() > deadline:
+                    raise BadRequest(
+                        "video", f"takes more than {MAX_DECODING_SECONDS:g} s to decode: send a shorter one"
+                    )
                 if place in indices:
                     squares[place] = self._square(frame)
                 if place == indices[-1]:

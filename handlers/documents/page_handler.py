@@ -72,7 +72,8 @@ class PageHandler(ImageExplanationHandler[list[Page]]):
         """Return the boxes of a page's lines, x1, y1, x2, y2 in its pixels."""
 
     def decode(self, request: Request) -> ImageInput[list[Page]]:
-        pages = [self.page_codec.page_of(one.image, one.size, one.number) for one in request_pages(request)]
+        images = request_pages(request, self.page_codec.shrink)
+        pages = [self.page_codec.page_of(one.image, one.size, one.number) for one in images]
         decoded = ImageInput.from_request(request, pages)
         if decoded.as_png and len(pages) > 1 and not request.wants_explanation:
             raise BadRequest("pages", f"a picture shows one page, and here are {len(pages)}: choose one, as in pages=1")

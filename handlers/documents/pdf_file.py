@@ -13,7 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from handlers.codecs.image import image_bytes, open_image
+from handlers.codecs.decoding_budget import PDF_PIXELS, spend_pixels
+from handlers.codecs.image import image_bytes
+from handlers.codecs.image_file import Shrink, as_sent, open_sized
 from handlers.documents import pdf_renderer
 from handlers.errors import BadRequest
 from handlers.request import Request
@@ -38,20 +40,21 @@ class PageImage:
     number: int | None = None
 
 
-def request_pages(request: Request) -> list[PageImage]:
+def request_pages(request: Request, shrink: Shrink = as_sent) -> list[PageImage]:
     """Return the pages of a request in `image`: an image is one page, and of a PDF all, or those of the option `pages`,
-    such as 3 or 2-4.
+    such as 3 or 2-4. `shrink` is the codec's.
 
     Raises BadRequest for what `open_image` refuses, for a PDF that is damaged, encrypted, empty or over a limit of
     pdf_renderer.py, and for pages that there are not.
     """
     data, pages = image_bytes(request.field("image")), request.option("pages")
     if data.startswith(MAGIC):
-        return render_pdf(data, *parse_pages(pages))
+        first, last = parse_pages(pages)
+        spend_pixels(PDF_PIXELS, "image")
+        return render_pdf(data, first, last)
     if pages is not None:
         raise BadRequest("pages", "only a PDF has pages, and this is none")
-    image = open_image(data)
-    return [PageImage(image, image.size)]
+    return [PageImage(*open_sized(data, shrink))]
 
 
 def parse_pages(text: str | None) -> tuple[int, int]:

@@ -21,7 +21,10 @@ class GenerationInput:
 
 
 class GenerationJob:
-    """A running generation: the new tokens, the network's state after them, and the logits of the next token."""
+    """A running generation: the new tokens, the network's state after them, and the logits of the next token.
+
+    `drawn` is the token of a step that is not complete: a step that fails and is tried again draws no other one.
+    """
 
     def __init__(self, prompt: GenerationInput, logits: Tensor, state: Tensor) -> None:
         """Begin with the logits (T, V) after each token of the prompt and the state after the last."""
@@ -31,6 +34,7 @@ class GenerationJob:
         likelihoods = logits[:-1].log_softmax(dim=1).gather(1, prompt.tokens[1:, None])
         self.log_likelihood, self.prompt_count = float(likelihoods.sum()), len(likelihoods)
         self.ended = self.not_finite = False
+        self.drawn: int | None = None
 
     @property
     def done(self) -> bool:
@@ -44,6 +48,11 @@ class GenerationJob:
 
     def next_token(self) -> int:
         """Sample the next token and add it, unless it is <END>; <END> if the logits are not finite."""
+        if self.drawn is None:
+            self.drawn = self._draw()
+        return self.drawn
+
+    def _draw(self) -> int:
         if not (self.logits.isfinite().all() and math.isfinite(self.log_likelihood)):
             self.not_finite = True
             return END

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from handlers.codecs.image import png, read_pixels
+from handlers.codecs.image import png
 from handlers.codecs.letterbox import Letterboxed
 from handlers.codecs.segmentation_mask import classes_at, colours
 from handlers.errors import BadRequest
-from handlers.vision.drawing import resize_for_display
+from handlers.vision.drawing import read_for_display
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def class_pixels(scores: Tensor, number: int) -> Tensor:
 
 def draw_class_masks(file: bytes, scores: Tensor, labels: Sequence[str]) -> bytes:
     """Return PNG bytes of the image with the classes drawn over it in the colours of the mask; scores: (C, h, w)."""
-    image, _ = resize_for_display(read_pixels(file, 3))  # (3, H, W)
+    image, _ = read_for_display(file)  # (3, H, W)
     mask = classes_at(scores, (image.shape[1], image.shape[2]))
     layers = torch.stack([mask == number for number in range(1, len(labels))])  # the background is not drawn
     return png(draw_segmentation_masks(image, layers, alpha=0.6, colors=colours(len(labels))[1:]))

@@ -8,6 +8,7 @@ from torchvision.transforms.v2.functional import resize
 from torchvision.utils import make_grid
 
 from handlers.codecs.image import png
+from handlers.codecs.image_file import read_sized
 
 LONG_SIDE = (256, 1024)  # pixels: smaller images are enlarged, larger ones reduced
 COLUMNS = 4  # of a contact sheet
@@ -26,6 +27,13 @@ def resize_for_display(image: Tensor) -> tuple[Tensor, float]:
     if scale != 1:
         image = resize(image, [max(1, round(side * scale)) for side in image.shape[1:]], antialias=True)
     return image, scale
+
+
+def read_for_display(file: bytes) -> tuple[Tensor, float]:
+    """Return the image of a file, (3, H, W) of uint8, as `resize_for_display` does, with the factor from the file's."""
+    image, size = read_sized(file, 3, lambda *sides: max(sides) / LONG_SIDE[1])
+    image, _ = resize_for_display(image)
+    return image, max(image.shape[1:]) / max(size)
 
 
 def contact_sheet(images: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def _gallery_verb(request: Request) -> tuple[Verb, str]:
 
 
 def _has_part(request: Request, part: str) -> bool:
-    return part in request.fields or (isinstance(request.body, Mapping) and part in request.body)
+    return part in request.parts or (isinstance(request.body, Mapping) and part in request.body)
 
 
 def _face(request: Request, part: str, codec: FaceCodec) -> Tensor:
@@ -112,4 +112,4 @@ def _face(request: Request, part: str, codec: FaceCodec) -> Tensor:
     try:
         return codec.pixels(image_bytes(request.field(part)))
     except BadRequest as exc:
-        raise BadRequest(part if exc.field == "image" else exc.field, exc.reason) from exc
+        raise exc.of_field(part if exc.field == "image" else exc.field) from exc

@@ -133,18 +133,16 @@ def test_an_explanation_that_is_not_finite_is_refused_alone(worker, monkeypatch)
     assert "not finite" in bad.json["message"]
 
 
-def test_a_bug_fails_the_batch_and_is_logged_with_the_request_ids(worker, monkeypatch, caplog):
-    handler = worker("lenet").handler
-
+def test_a_bug_is_a_500_and_is_logged_with_the_request_id(worker, monkeypatch, caplog):
     def buggy(decoded, output):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(handler, "encode", buggy)
-    with pytest.raises(RuntimeError, match="a bug"):
-        worker("lenet").send(
-            SampleRequest(tasks.example("image_classification").fields, {"x-request-id": "from-envoy"})
-        )
-    assert "from-envoy" in caplog.text
+    monkeypatch.setattr(worker("lenet").handler, "encode", buggy)
+    fields = tasks.example("image_classification").fields
+    (got,) = worker("lenet").send(SampleRequest(fields, {"x-request-id": "from-envoy"}))
+    assert got.status == 500
+    assert "from-envoy" in got.json["message"]
+    assert "failed request: from-envoy" in caplog.text
 
 
 def test_a_response_over_the_limit_does_not_kill_the_worker(worker, monkeypatch):

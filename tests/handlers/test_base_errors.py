@@ -1,20 +1,125 @@
 """Errors in the base class: bugs, outputs that are not finite, responses that are too large."""
 
+import json
+
 import pytest
 import torch
 
 from handlers.base import finite_outputs
+from handlers.errors import TooManyRequests
 from handlers.response import MAX_BYTES, Response
-from tests.handlers.scaling import Scaling, post
+from tests.handlers.scaling import EXPLAIN, Explaining, Scaling, post
+
+FAULTS = {
+    "decode": lambda handler: setattr(
+        handler, "decode", failing_at_2(handler.decode, lambda request: request.option("x"))
+    ),
+    "collate": lambda handler: setattr(
+        handler, "collate", failing_at_2(handler.collate, lambda rows: [*map(float, rows)])
+    ),
+    "forward": lambda handler: setattr(handler, "forward", failing_at_2(handler.forward, lambda batch: batch.tolist())),
+    "encode": lambda handler: setattr(handler, "encode", failing_at_2(handler.encode, lambda output, x: float(x))),
+}
 
 
-def test_a_bug_is_raised_and_logged_with_the_ids_of_the_whole_batch(served, monkeypatch, caplog):
+def failing_at_2(real, seen):
+    """`real`, but raising where what it `seen`s has a 2 in it."""
+
+    def call(*arguments):
+        if "2" in str(seen(*arguments)):
+            raise ZeroDivisionError("a bug")
+        return real(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("stage", FAULTS)
+def test_a_bug_is_a_500_of_its_own_row_with_the_request_id_and_is_logged(served, caplog, stage):
     handler, context = served(Scaling)
-    monkeypatch.setattr(handler, "encode", lambda output, decoded: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    FAULTS[stage](handler)
+    before, bad, after = post(
+        handler, context, ({"x": "1"}, {}), ({"x": "2"}, {"x-request-id": "from-envoy"}), ({"x": "3"}, {})
+    )
+    assert [json.loads(row[3]).get("prediction") for row in (before, bad, after)] == [3.0, None, 9.0]
+    assert bad[0] == (500, "Internal Server Error")
+    body = json.loads(bad[3])
+    assert (body["code"], body["type"], "from-envoy" in body["message"]) == (500, "InternalServerError", True)
+    assert "failed request: from-envoy" in caplog.messages
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_a_forward_that_fails_is_tried_again_row_by_row_once(served):
+    handler, context = served(Scaling)
+    handler.forward = failing_at_2(handler.forward, lambda batch: "2" if len(batch) > 1 else "")
+    handler.batches.clear()
+    rows = post(handler, context, *(({"x": str(n)}, {}) for n in (1, 2, 3)))
+    assert [json.loads(row[3])["prediction"] for row in rows] == [3.0, 6.0, 9.0]
+    assert handler.batches == [(1, True)] * 3
+
+
+def test_a_forward_that_returns_too_few_outputs_is_tried_again_row_by_row(served):
+    handler, context = served(Scaling)
+    real = handler.forward
+    handler.forward = lambda batch: real(batch)[:1]
+    rows = post(handler, context, *(({"x": str(n)}, {}) for n in (1, 2)))
+    assert [json.loads(row[3])["prediction"] for row in rows] == [3.0, 6.0]
+
+
+def test_a_bug_in_an_explanation_is_a_500_of_its_own_row(served):
+    handler, context = served(Explaining)
+    handler.explain = lambda decoded, target: 1 / 0
+    bad, good = post(handler, context, ({"x": "2"}, EXPLAIN), ({"x": "1"}, {}))
+    assert (bad[0][0], good[0][0]) == (500, 200)
+
+
+@pytest.mark.parametrize("content", [{"n": object()}, {"n": "\ud800"}, {1j: 2}, None], ids=str)
+def test_a_response_that_cannot_be_written_is_a_500_of_its_own_row(served, monkeypatch, content):
+    handler, context = served(Scaling)
+    real = handler.encode
+    monkeypatch.setattr(handler, "encode", lambda output, x: content if x == 2 else real(output, x))
+    bad, good = post(handler, context, ({"x": "2"}, {}), ({"x": "1"}, {}))
+    assert (bad[0][0], good[0][0]) == (500, 200)
+    assert "id-0" in json.loads(bad[3])["message"]
+
+
+def test_an_error_that_ends_the_worker_is_raised_and_logged_with_the_ids_of_the_whole_batch(served, caplog):
+    handler, context = served(Scaling)
+
+    def broken(batch):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    handler.forward = broken
+    with pytest.raises(RuntimeError, match="device-side assert"):
         post(handler, context, ({"x": "1"}, {"x-request-id": "from-envoy"}), ({"x": "1"}, {}))
     assert "failed requests: from-envoy, id-1" in caplog.text
-    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), RuntimeError("CUDA out of memory")], ids=str)
+def test_a_row_without_memory_harms_itself_alone(served, raised):
+    handler, context = served(Scaling)
+    real = handler.decode
+
+    def decode(request):
+        if request.option("x") == "2":
+            raise raised
+        return real(request)
+
+    handler.decode = decode
+    bad, good = post(handler, context, ({"x": "2"}, {}), ({"x": "1"}, {}))
+    assert (bad[0][0], good[0][0]) == (500, 200)
+
+
+def test_a_429_has_retry_after(served):
+    handler, context = served(Scaling)
+
+    def decode(request):
+        raise TooManyRequests("x", "too many of them")
+
+    handler.decode = decode
+    ((status, *_, body),) = post(handler, context, ({"x": "2"}, {}))
+    assert status == (429, "Too Many Requests")
+    assert json.loads(body) == {"code": 429, "type": "TooManyRequests", "message": "too many of them", "field": "x"}
+    assert context.get_response_headers(0)["retry-after"] == "1"
 
 
 def test_an_output_that_is_not_finite_is_an_error_of_its_request_alone(served):

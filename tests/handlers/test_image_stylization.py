@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 import models
-from handlers.codecs.image import png, read_pixels
+from handlers.codecs.image import png
+from handlers.codecs.image_file import read_pixels
 from handlers.request import Request
 from handlers.vision.style_optimization import gram_matrix, relative_error
 from marina.training import pretrained

@@ -37,6 +37,8 @@ def upstream(tmp_path_factory) -> Path:
     archiver = Path(sys.executable).with_name("torch-model-archiver")
     command = [archiver, "--model-name", "upstream", "--version", "1.0", "--model-file", folder / "model.py"]
     command += ["--serialized-file", folder / "weights.pth", "--handler", "image_classifier"]
+    (folder / "model-config.yaml").write_text("acceptForms: true\n")  # curl -F works as well
+    command += ["--config-file", folder / "model-config.yaml"]
     command += ["--extra-files", folder / "index_to_name.json", "--export-path", folder]
     subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(folder)})
     return folder / "upstream.mar"

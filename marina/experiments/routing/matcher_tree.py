@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from marina import headers
 from marina.experiments.history import State
 from marina.experiments.routing.variant_routes import (
-    header_route,
+    header_routes,
     inner_routes,
     mirror_cluster,
-    split_route,
+    split_routes,
     upstream_name,
 )
 from marina.experiments.spec import Experiment, Variant
@@ -49,7 +49,7 @@ def _matcher(state: State, models: Models) -> Json:
     """Return the field matcher of one experiment: its paths, and the tree below them."""
     experiment = state.experiment
     named = [
-        _when(_header(headers.VARIANT, _exact(variant.name)), _leaf(header_route(variant, models)))
+        _when(_header(headers.VARIANT, _exact(variant.name)), _leaf(*header_routes(variant, models)))
         for variant in experiment.variants
     ]
     known = ", ".join(experiment.weights)
@@ -75,7 +75,7 @@ def _matcher(state: State, models: Models) -> Json:
 def _buckets(state: State, key: str, models: Models) -> Json:
     """Return the matchers of the split, last run of buckets first: each matches buckets from its first one on."""
     experiment, split = state.experiment, state.split
-    leaves = {variant.name: _leaf(split_route(experiment, variant, models)) for variant in experiment.variants}
+    leaves = {variant.name: _leaf(*split_routes(experiment, variant, models)) for variant in experiment.variants}
     matchers = [_when(_bucket(experiment, key, first), leaves[name]) for first, name in reversed(split[1:])]
     first = leaves[split[0][1]]
     return {"matcher": {"matcher_list": {"matchers": matchers}, "on_no_match": first}} if matchers else first
@@ -114,5 +114,8 @@ def _when(predicate: Json, then: Json) -> Json:
     return {"predicate": {"single_predicate": predicate}, "on_match": then}
 
 
-def _leaf(route: Json) -> Json:
-    return {"action": {"name": "route", "typed_config": typed("config.route.v3.Route", **route)}}
+def _leaf(*routes: Json) -> Json:
+    """Return the action that takes the first of these routes that matches."""
+    if len(routes) == 1:
+        return {"action": {"name": "route", "typed_config": typed("config.route.v3.Route", **routes[0])}}
+    return {"action": {"name": "routes", "typed_config": typed("config.route.v3.RouteList", routes=list(routes))}}

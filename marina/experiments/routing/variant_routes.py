@@ -6,6 +6,7 @@ from marina import headers
 from marina.experiments.spec import Experiment, Variant
 from marina.serving.envoy.clusters import cluster_name
 from marina.serving.envoy.config import Json, header_additions, header_match, typed
+from marina.serving.envoy.content_types import with_content_type
 from marina.serving.envoy.route_state import Models, VersionRouteState, version_state
 from marina.serving.envoy.routes import (
     GRACE_SECONDS,
@@ -33,17 +34,18 @@ def mirror_cluster(experiment: Experiment) -> str:
     return f"mirror/{experiment.name}"
 
 
-def header_route(variant: Variant, models: Models) -> Json:
-    """Return the route of a variant that the header x-variant names: no split, no fallback, no logged exposure."""
+def header_routes(variant: Variant, models: Models) -> list[Json]:
+    """Return the routes of a variant that the header x-variant names: no split, no fallback, no logged exposure."""
     version = version_state(models, variant.model, variant.version)
     added = _response_headers(variant, "header", OVERWRITE)
     if version.refusal:
-        return direct_response({"prefix": "/"}, *version.refusal) | added
-    return _forward(variant, cluster_name(variant.model, variant.version), version) | added
+        return [direct_response({"prefix": "/"}, *version.refusal) | added]
+    route = _forward(variant, cluster_name(variant.model, variant.version), version) | added
+    return with_content_type(route, version)
 
 
-def split_route(experiment: Experiment, variant: Variant, models: Models) -> Json:
-    """Return the route of a variant that the split chose.
+def split_routes(experiment: Experiment, variant: Variant, models: Models) -> list[Json]:
+    """Return the routes of a variant that the split chose.
 
     Where the variant fails, the control responds, through the inner listener.
     """
@@ -59,7 +61,7 @@ def split_route(experiment: Experiment, variant: Variant, models: Models) -> Jso
         **_response_headers(variant, "split", ADD_IF_ABSENT),
     }
     if variant.name == experiment.control and version.refusal:
-        return direct_response({"prefix": "/"}, *version.refusal) | added
+        return [direct_response({"prefix": "/"}, *version.refusal) | added]
     route = _forward(variant, upstream_name(experiment, variant), version)
     route["route"] |= _mirror_policies(experiment, variant)
     if variant.name != experiment.control:
@@ -69,7 +71,7 @@ def split_route(experiment: Experiment, variant: Variant, models: Models) -> Jso
         control_seconds = version_state(models, control.model, control.version).deadline + GRACE_SECONDS
         route["route"] |= {total: f"{version.deadline + GRACE_SECONDS + control_seconds:g}s"}
         route["route"]["retry_policy"][each] = f"{max(version.deadline + GRACE_SECONDS, control_seconds):g}s"
-    return route | added | delay_filter(version)
+    return with_content_type(route | added | delay_filter(version), version)
 
 
 def inner_routes(experiment: Experiment, models: Models) -> list[Json]:
@@ -81,16 +83,17 @@ def inner_routes(experiment: Experiment, models: Models) -> list[Json]:
         model, _, version = experiment.mirror.to.rpartition("@")
         mirror = Variant(model=model, version=version, weight=0)
         match = {"prefix": "/", "headers": [of_experiment, header_match(headers.MIRROR, mirror.name)]}
-        routes.append(_inner_route(match, mirror, models, "mirror"))
-    return [*routes, _inner_route({"prefix": "/", "headers": [of_experiment]}, control, models, "fallback")]
+        routes += _inner_routes(match, mirror, models, "mirror")
+    return [*routes, *_inner_routes({"prefix": "/", "headers": [of_experiment]}, control, models, "fallback")]
 
 
-def _inner_route(match: Json, variant: Variant, models: Models, source: str) -> Json:
+def _inner_routes(match: Json, variant: Variant, models: Models, source: str) -> list[Json]:
     version = version_state(models, variant.model, variant.version)
     added = _response_headers(variant, source, OVERWRITE)
     if version.refusal:
-        return direct_response(match, *version.refusal) | added
-    return _forward(variant, cluster_name(variant.model, variant.version), version) | {"match": match} | added
+        return [direct_response(match, *version.refusal) | added]
+    route = _forward(variant, cluster_name(variant.model, variant.version), version) | {"match": match} | added
+    return with_content_type(route, version, inner=True)
 
 
 def _response_headers(variant: Variant, source: str, action: str) -> Json:

@@ -18,6 +18,7 @@ ERRORS = {
     404: "ResourceNotFoundException",
     408: "RequestTimeoutException",
     413: "PayloadTooLargeException",
+    415: "UnsupportedMediaTypeException",
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",
 }

@@ -1,4 +1,4 @@
--- Prepares requests for TorchServe, which forwards neither query strings nor every body to a handler.
+-- Prepares requests for TorchServe, which forwards no query strings to a handler. It never reads a body.
 function envoy_on_request(request)
   local headers = request:headers()
 
@@ -14,20 +14,16 @@ function envoy_on_request(request)
   for _, name in ipairs({ "experiment", "variant", "key", "mirror", "caller" }) do
     headers:remove("x-marina-" .. name)
   end
+  -- Set by another node, which has hidden the content type. With any other content type a client has made it up.
+  if headers:get("content-type") ~= "application/octet-stream" then
+    headers:remove("x-marina-content-type")
+  end
 
   -- TorchServe drops the query string.
   headers:remove("x-request-query")
   local query = headers:get(":path"):match("%?(.*)$")
   if query then
     headers:add("x-request-query", query)
-  end
-
-  -- curl declares any body a form. TorchServe would parse JSON or an image as one, and drop it.
-  if headers:get("content-type") == "application/x-www-form-urlencoded" then
-    local body = request:body()
-    if body and not body:getBytes(0, math.min(body:length(), 64)):match("^[%w%%%._+*-]+=") then
-      request:headers():remove("content-type") -- `headers` did not survive the wait for the body
-    end
   end
 end
 

@@ -13,7 +13,8 @@ class VersionRouteState:
     `closed`: status and message for requests while this node does not serve the version. `hold`: delay each request by
     routes.HOLD_SECONDS, so that earlier requests can finish. `ready_peers`: the other nodes that serve it, as
     "host:port"; `has_peers`: whether there are other nodes at all. `streams`: responses may take any time, and the
-    deadline applies to each pause in them.
+    deadline applies to each pause in them. `has_card`: the archive's handler reads forms. A foreign one has no card; it
+    `accepts_forms` if its owner wants TorchServe to parse them.
     """
 
     deadline: float
@@ -22,6 +23,8 @@ class VersionRouteState:
     ready_peers: frozenset[str] = frozenset()
     has_peers: bool = False
     streams: bool = False
+    has_card: bool = True
+    accepts_forms: bool = False
 
     @property
     def refusal(self) -> tuple[int, str] | None:

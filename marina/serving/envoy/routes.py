@@ -7,6 +7,7 @@ from marina import headers
 from marina.security import caller as caller_header
 from marina.serving.envoy.clusters import cluster_name
 from marina.serving.envoy.config import Json, header_additions, header_match, typed
+from marina.serving.envoy.content_types import refused_forms, with_content_type
 from marina.serving.envoy.route_state import (
     NO_EXTENSION,
     ModelRouteState,
@@ -99,7 +100,8 @@ def model_routes(name: str, model: ModelRouteState) -> list[Json]:
             deadline = state.deadline + GRACE_SECONDS
             route = forward(match, cluster_name(name, version), deadline, state.streams, **more) | delay_filter(state)
             added = version_headers(name, version, "path" if named else None)
-            routes.append(route | {"response_headers_to_add": header_additions(added, "OVERWRITE_IF_EXISTS_OR_ADD")})
+            route |= {"response_headers_to_add": header_additions(added, "OVERWRITE_IF_EXISTS_OR_ADD")}
+            routes += with_content_type(route, state)
     return routes
 
 
@@ -120,11 +122,12 @@ def marina_routes() -> list[Json]:
 
 
 def foreign_routes(torchserve_is_up: bool, deadline: float) -> list[Json]:
-    """Return the routes to models that were registered by TorchServe's own API, and to its health check."""
+    """Return the routes to models that were registered by TorchServe's own API, and to its health check: no forms."""
     matches: list[Json] = [{"prefix": f"/{verb}/"} for verb in (*VERBS, "wfpredict")]
     matches += [{"path": "/ping"}, {"path": "/", "headers": [header_match(":method", "OPTIONS")]}]
     if torchserve_is_up:
-        return [forward(match, "torchserve", deadline + GRACE_SECONDS) for match in matches]
+        refusals = [refusal for match in matches for refusal in refused_forms(match)]
+        return [*refusals, *(forward(match, "torchserve", deadline + GRACE_SECONDS) for match in matches)]
     return [direct_response(match, 503, "TorchServe is not ready: see /ready") for match in matches]
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from marina.errors import TorchServeError
 from marina.packaging.verify import NotVerifiedError
+from marina.serving.envoy.content_types import ACCEPT_FORMS
 from marina.serving.envoy.gateway import Gateway
 from marina.serving.envoy.route_state import VersionRouteState
 from marina.serving.envoy.routes import GRACE_SECONDS, HOLD_SECONDS
@@ -37,7 +39,7 @@ class ModelVersion:
         self.reason: str | None = "TorchServe is starting"
         self.workers: list[Worker] = []
         self._settings = settings
-        self._deadline, self._streams = 0.0, False
+        self._routes = VersionRouteState(0.0)  # as the archive and TorchServe describe them
         self._checked: set[int] = set()  # pids of workers that were READY when a canary succeeded
         self._loaded: set[int] = set()  # pids that were READY once: their death is not a failure to load
         self._state_since = time.monotonic()
@@ -60,11 +62,10 @@ class ModelVersion:
     def route_state(self) -> VersionRouteState:
         """State that Envoy's routes to this version are made of."""
         if self.state == "ready":
-            return VersionRouteState(self._deadline, hold=self._scaling_down, streams=self._streams)
+            return replace(self._routes, hold=self._scaling_down)
         if self.state == "retiring":
-            return VersionRouteState(self._deadline, (404, f"{self} was retired"), streams=self._streams)
-        closed = (503, f"{self} is not ready: {self.reason}")
-        return VersionRouteState(self._deadline, closed, streams=self._streams)
+            return replace(self._routes, closed=(404, f"{self} was retired"))
+        return replace(self._routes, closed=(503, f"{self} is not ready: {self.reason}"))
 
     @property
     def status(self) -> VersionStatus:
@@ -123,7 +124,7 @@ class ModelVersion:
     @property
     def _timeout(self) -> float:
         """Seconds that a request may take at most, as in Envoy's routes."""
-        return self._deadline + GRACE_SECONDS
+        return self._routes.deadline + GRACE_SECONDS
 
     def _set_state(self, state: State, reason: str | None = None) -> None:
         if state != self.state:
@@ -184,7 +185,12 @@ class ModelVersion:
         self._set_state("loading", "its worker is starting once more")
 
     def _check(self, ready: set[int], description: VersionDescription, torchserve: TorchServe) -> None:
-        self._deadline, self._streams = description.response_timeout, description.continuous_batching
+        self._routes = VersionRouteState(
+            description.response_timeout,
+            streams=description.continuous_batching,
+            has_card=self.archive.card is not None,
+            accepts_forms=self.archive.config.get(ACCEPT_FORMS) is True,
+        )
         if not self._checked and self.state != "failed":
             self._set_state("checking", "its canary was not answered yet")
         self._task.begin(self._send_canary(ready, torchserve))

@@ -3,7 +3,7 @@
 import pytest
 
 from marina.experiments.routing.matcher_tree import route_extension
-from marina.experiments.routing.variant_routes import header_route, inner_routes, split_route
+from marina.experiments.routing.variant_routes import header_routes, inner_routes, split_routes
 from marina.experiments.split import rebalance
 from marina.serving.envoy.config import typed
 from marina.serving.envoy.route_state import ModelRouteState, Upstream, VersionRouteState
@@ -37,12 +37,15 @@ def buckets(it, key: str, *runs: tuple[int, str], seed: str = "7") -> dict:
     matchers = [
         {
             "predicate": hashed(key, threshold=first, modulo=10_000, seed=seed),
-            "on_match": leaf(split_route(it, it.variant(name), MODELS)),
+            "on_match": leaf(split_routes(it, it.variant(name), MODELS)[-1]),
         }
         for first, name in runs
     ]
     return {
-        "matcher": {"matcher_list": {"matchers": matchers}, "on_no_match": leaf(split_route(it, it.variant(A), MODELS))}
+        "matcher": {
+            "matcher_list": {"matchers": matchers},
+            "on_no_match": leaf(split_routes(it, it.variant(A), MODELS)[-1]),
+        }
     }
 
 
@@ -75,7 +78,7 @@ def test_a_request_names_a_variant_or_has_a_key_or_is_split_by_its_id():
     conditions, otherwise = matchers_of(route_extension([state(it)], MODELS))
     assert conditions == [
         *(
-            {"predicate": exact("x-variant", name), "on_match": leaf(header_route(it.variant(name), MODELS))}
+            {"predicate": exact("x-variant", name), "on_match": leaf(header_routes(it.variant(name), MODELS)[-1])}
             for name in (A, B)
         ),
         {"predicate": hashed("x-variant", threshold=0, modulo=1), "on_match": leaf(unknown)},
@@ -96,7 +99,7 @@ def test_runs_of_buckets_are_matched_last_first():
 def test_a_variant_with_all_traffic_needs_no_bucket():
     it = experiment().with_weights({A: 100})
     _, by_request = matchers_of(route_extension([state(it)], MODELS))
-    assert by_request == leaf(split_route(it, it.variant(A), MODELS))
+    assert by_request == leaf(split_routes(it, it.variant(A), MODELS)[-1])
 
 
 def test_upstreams_mirrors_and_inner_routes_are_those_of_all_that_run():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marina.experiments.routing.variant_routes import header_route, inner_routes, split_route
+from marina.experiments.routing.variant_routes import header_routes, inner_routes, split_routes
 from marina.serving.envoy.config import header_additions, header_match, typed
 from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
 from tests.experiments.routing.envoy_instance import A, B, experiment
@@ -28,6 +28,15 @@ def response(variant: str, source: str, action: str = OVERWRITE) -> list:
 def marks(variant: str, name: str = "digits") -> list:
     named = {"x-marina-experiment": name, "x-marina-variant": variant, "x-marina-key": "%REQ(X-User-Id)%"}
     return header_additions(named, OVERWRITE)
+
+
+HIDDEN = header_additions(
+    {
+        "x-marina-content-type": "%REQ(X-MARINA-CONTENT-TYPE?CONTENT-TYPE)%",
+        "content-type": "application/octet-stream",
+    },
+    OVERWRITE,
+)
 
 
 def once(retry_on: str = "connect-failure,refused-stream,reset-before-request") -> dict:
@@ -60,7 +69,7 @@ def backed_up(nodes: int, **limit: str) -> dict:
 
 
 def test_the_control_has_no_backup():
-    assert split_route(experiment(), experiment().variant(A), models()) == {
+    assert split_routes(experiment(), experiment().variant(A), models())[-1] == {
         "match": {"prefix": "/"},
         "route": {
             "cluster": f"digits/{A}",
@@ -68,13 +77,13 @@ def test_the_control_has_no_backup():
             "retry_policy": once(),
             "regex_rewrite": rewritten("a/1.0"),
         },
-        "request_headers_to_add": marks(A),
+        "request_headers_to_add": [*marks(A), *HIDDEN],
         "response_headers_to_add": response(A, "split", "ADD_IF_ABSENT"),
     }
 
 
 def test_a_treatment_s_timeout_includes_the_control_s():
-    assert split_route(experiment(), experiment().variant(B), models()) == {
+    assert split_routes(experiment(), experiment().variant(B), models())[-1] == {
         "match": {"prefix": "/"},
         "route": {
             "cluster": f"digits/{B}",
@@ -82,29 +91,33 @@ def test_a_treatment_s_timeout_includes_the_control_s():
             "retry_policy": backed_up(1, per_try_timeout="35s"),
             "regex_rewrite": rewritten("b/2.0"),
         },
-        "request_headers_to_add": marks(B),
+        "request_headers_to_add": [*marks(B), *HIDDEN],
         "response_headers_to_add": response(B, "split", "ADD_IF_ABSENT"),
     }
 
 
 def test_each_try_lasts_as_long_as_the_slower_of_the_two():
-    route = split_route(experiment(), experiment().variant(B), models(a=VersionRouteState(90)))["route"]
+    route = split_routes(experiment(), experiment().variant(B), models(a=VersionRouteState(90)))[-1]["route"]
     assert (route["timeout"], route["retry_policy"]["per_try_timeout"]) == ("130s", "95s")
 
 
 def test_a_stream_has_an_idle_timeout():
-    route = split_route(experiment(), experiment().variant(B), models(b=VersionRouteState(30, streams=True)))["route"]
+    route = split_routes(experiment(), experiment().variant(B), models(b=VersionRouteState(30, streams=True)))[-1][
+        "route"
+    ]
     assert (route["timeout"], route["idle_timeout"]) == ("0s", "60s")
     assert route["retry_policy"] == backed_up(1, per_try_idle_timeout="35s")
-    route = split_route(experiment(), experiment().variant(A), models(a=VersionRouteState(20, streams=True)))["route"]
+    route = split_routes(experiment(), experiment().variant(A), models(a=VersionRouteState(20, streams=True)))[-1][
+        "route"
+    ]
     assert (route["timeout"], route["idle_timeout"]) == ("0s", "25s")
 
 
 def test_of_several_nodes_another_one_is_tried_before_the_control():
     has_peers = VersionRouteState(30, has_peers=True)
-    route = split_route(experiment(), experiment().variant(B), models(b=has_peers))["route"]
+    route = split_routes(experiment(), experiment().variant(B), models(b=has_peers))[-1]["route"]
     assert route["retry_policy"] == backed_up(2, per_try_timeout="35s")
-    route = split_route(experiment(), experiment().variant(A), models(a=has_peers))["route"]
+    route = split_routes(experiment(), experiment().variant(A), models(a=has_peers))[-1]["route"]
     assert route["retry_policy"] == once("connect-failure,refused-stream,reset,gateway-error") | OTHER_HOST
 
 
@@ -113,33 +126,33 @@ def test_requests_are_delayed_while_a_version_drains():
         (A, models(a=VersionRouteState(20, hold=True))),
         (B, models(b=VersionRouteState(30, hold=True))),
     ):
-        assert "typed_per_filter_config" in split_route(experiment(), experiment().variant(name), route_states)
-        assert "typed_per_filter_config" not in split_route(experiment(), experiment().variant(name), models())
+        assert "typed_per_filter_config" in split_routes(experiment(), experiment().variant(name), route_states)[-1]
+        assert "typed_per_filter_config" not in split_routes(experiment(), experiment().variant(name), models())[-1]
 
 
 def test_a_control_that_is_not_ready_refuses_and_a_treatment_goes_to_the_backup():
     closed = VersionRouteState(20, (503, "not ready"))
     it = experiment()
-    assert split_route(it, it.variant(A), models(a=closed)) == {
+    assert split_routes(it, it.variant(A), models(a=closed))[-1] == {
         "match": {"prefix": "/"},
         "direct_response": NOT_READY,
         "request_headers_to_add": marks(A),
         "response_headers_to_add": response(A, "split", "ADD_IF_ABSENT"),
     }
-    assert split_route(it, it.variant(B), models(b=closed))["route"]["cluster"] == f"digits/{B}"
-    assert split_route(it, it.variant(B), {})["route"]["timeout"] == "10s"
+    assert split_routes(it, it.variant(B), models(b=closed))[-1]["route"]["cluster"] == f"digits/{B}"
+    assert split_routes(it, it.variant(B), {})[-1]["route"]["timeout"] == "10s"
 
 
 def test_the_key_is_the_value_of_the_key_header():
     it = experiment(key_header="X-Session")
-    added = split_route(it, it.variant(B), models())["request_headers_to_add"]
+    added = split_routes(it, it.variant(B), models())[-1]["request_headers_to_add"][: -len(HIDDEN)]
     assert [each["header"]["value"] for each in added] == ["digits", B, "%REQ(X-Session)%"]
 
 
 @pytest.mark.parametrize(("percent", "numerator"), [(20, 200_000), (0.0001, 1), (100, 1_000_000), (0.00016, 2)])
 def test_a_mirror_gets_copies_of_a_share(percent, numerator):
     it = experiment(mirror={"to": B, "percent": percent})
-    assert split_route(it, it.variant(A), models())["route"]["request_mirror_policies"] == [
+    assert split_routes(it, it.variant(A), models())[-1]["route"]["request_mirror_policies"] == [
         {
             "cluster": "mirror/digits",
             "runtime_fraction": {"default_value": {"numerator": numerator, "denominator": "MILLION"}},
@@ -148,17 +161,18 @@ def test_a_mirror_gets_copies_of_a_share(percent, numerator):
             ],
         }
     ]
-    assert "request_mirror_policies" not in split_route(it, it.variant(B), models())["route"]  # not to itself
+    assert "request_mirror_policies" not in split_routes(it, it.variant(B), models())[-1]["route"]  # not to itself
 
 
 def test_a_variant_named_by_header_has_neither_split_nor_backup():
     it = experiment(mirror={"to": A, "percent": 100})
-    assert header_route(it.variant(B), models()) == {
+    assert header_routes(it.variant(B), models())[-1] == {
         "match": {"prefix": "/"},
         "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "request_headers_to_add": HIDDEN,
         "response_headers_to_add": response(B, "header"),
     }
-    assert header_route(it.variant(B), models(b=VersionRouteState(30, (503, "not ready")))) == {
+    assert header_routes(it.variant(B), models(b=VersionRouteState(30, (503, "not ready"))))[-1] == {
         "match": {"prefix": "/"},
         "direct_response": NOT_READY,
         "response_headers_to_add": response(B, "header"),
@@ -171,6 +185,7 @@ def test_failed_requests_go_to_the_control():
         {
             "match": {"prefix": "/", "headers": [mine]},
             "route": {"cluster": A, "timeout": "25s", "retry_policy": once(), "regex_rewrite": rewritten("a/1.0")},
+            "request_headers_to_add": HIDDEN,
             "response_headers_to_add": response(A, "fallback"),
         }
     ]
@@ -192,6 +207,7 @@ def test_copies_go_to_the_version_of_the_mirror():
     assert copy == {
         "match": match,
         "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "request_headers_to_add": HIDDEN,
         "response_headers_to_add": response(B, "mirror"),
     }
     assert fallback == inner_routes(experiment(), models())[0]
@@ -204,3 +220,35 @@ def test_names_are_quoted_in_paths():
     copy, _ = inner_routes(it, {"a b@c": ModelRouteState("1 2", {"1 2": VersionRouteState(20)})})
     assert copy["route"]["regex_rewrite"] == rewritten("a%20b%40c/1%202")
     assert copy["route"]["cluster"] == "a b@c@1 2"
+
+
+FOREIGN = VersionRouteState(30, has_card=False)
+
+
+def conditions(route: dict) -> list[str]:
+    """Return the headers that a route matches, each with the text that it contains."""
+    matches = route["match"].get("headers", [])
+    return [
+        f"{one['name']}: {one['string_match']['contains']}"
+        for one in matches
+        if "contains" in one.get("string_match", {})
+    ]
+
+
+def test_a_foreign_variant_refuses_forms_and_gets_the_content_type_as_sent():
+    for routes in (
+        split_routes(experiment(), experiment().variant(B), models(b=FOREIGN)),
+        header_routes(experiment().variant(B), models(b=FOREIGN)),
+    ):
+        *refusals, route = routes
+        assert [conditions(one) for one in refusals] == [["content-type: form-data"], ["content-type: form-urlencoded"]]
+        assert {one["direct_response"]["status"] for one in refusals} == {415}
+        assert "content-type" not in [each["header"]["key"] for each in route.get("request_headers_to_add", [])]
+
+
+def test_a_foreign_fallback_gets_a_hidden_content_type_back_and_refuses_hidden_forms():
+    it = experiment(mirror={"to": B, "percent": 20})
+    *refusals, copy, fallback = inner_routes(it, models(b=FOREIGN))
+    assert {conditions(one)[0].partition(":")[0] for one in refusals} == {"content-type", "x-marina-content-type"}
+    assert copy["request_headers_to_add"] == [{**HIDDEN[0], "header": {**HIDDEN[0]["header"], "key": "content-type"}}]
+    assert fallback["request_headers_to_add"] == HIDDEN

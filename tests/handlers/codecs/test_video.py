@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.codecs import video
+from handlers.codecs import decoding_budget, video
 from handlers.codecs.video import VideoCodec
-from handlers.errors import BadRequest
+from handlers.errors import BadRequest, TooManyRequests
 from handlers.request import Request
 from tests.support.video_samples import ENCODERS, clip, sound
 from tests.support.worker import SampleRequest
@@ -229,3 +229,29 @@ def test_the_explanation_adds_up_to_what_motion_says(worker):
     assert total == pytest.approx(float(moving - still), abs=0.05)
     (bare,) = one.send(SampleRequest(request.fields, {**request.headers, "accept": "image/png"}))
     assert bare.content_type == "image/png"
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(video, "MAX_FRAME_PIXELS", 64 * 48 - 1)
+    assert "pixels in a frame" in refused(clip(3, size=(64, 48)))
+
+
+def test_a_frame_that_is_larger_than_the_header_declares_is_refused_by_the_decoder(monkeypatch):
+    monkeypatch.setattr(video, "MAX_FRAME_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(video, "check_size", lambda *_: None)
+    assert refused(clip(3, size=(64, 48))).startswith("damaged video")
+
+
+def test_a_video_that_decodes_slowly_is_refused(monkeypatch):
+    monkeypatch.setattr(video, "MAX_DECODING_SECONDS", -1.0)
+    assert "s to decode" in refused(clip(3, size=(64, 48)))
+
+
+def test_videos_of_a_batch_share_a_budget(monkeypatch):
+    monkeypatch.setattr(video, "VIDEO_SPEED", 1)
+    monkeypatch.setattr(decoding_budget, "FREE_PIXELS", 0)
+    monkeypatch.setattr(decoding_budget, "BATCH_PIXELS", 3 * 64 * 48)
+    with decoding_budget.decoding_budget():
+        assert len(CODEC.clip(clip(3, size=(64, 48))).places) == CODEC.frames
+        with pytest.raises(TooManyRequests):
+            CODEC.clip(clip(3, size=(64, 48)))

@@ -8,8 +8,9 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageDraw
 
+from handlers.codecs import decoding_budget
 from handlers.documents import pdf_file, pdf_renderer
-from handlers.errors import BadRequest
+from handlers.errors import BadRequest, TooManyRequests
 from tests.support.bare import make_request
 from tests.support.samples import BASE64, ENCRYPTED_PDF, pdf, picture, small_pdf
 
@@ -136,3 +137,12 @@ def test_without_pypdfium2_a_pdf_is_refused(monkeypatch, capfdbinary):
     pdf_renderer.main(1, 0)
     sys.stdout.flush()
     assert b"this server reads images only, not PDF: it has no pypdfium2" in capfdbinary.readouterr().out
+
+
+def test_pdfs_of_a_batch_share_a_budget(monkeypatch):
+    monkeypatch.setattr(pdf_file, "render_pdf", lambda *_: [])
+    with decoding_budget.decoding_budget():
+        for _ in range(decoding_budget.BATCH_PIXELS // decoding_budget.PDF_PIXELS):
+            pdf_file.request_pages(make_request({"body": small_pdf()}))
+        with pytest.raises(TooManyRequests):
+            pdf_file.request_pages(make_request({"body": small_pdf()}))

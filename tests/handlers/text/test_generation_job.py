@@ -32,6 +32,9 @@ def test_the_next_token_is_no_special_one_and_adds_its_likelihood():
     assert job.log_likelihood == pytest.approx(before + float(chance), abs=1e-5)
     assert job.perplexity == pytest.approx(math.exp(-job.log_likelihood / 3))
     assert (job.added, job.done) == ([3], False)
+    assert job.next_token() == 3  # the same one: its step is not complete, and is tried again
+    assert job.added == [3]
+    job.drawn = None
     job.next_token()
     assert (job.added, job.done, job.ended) == ([3, 3], True, False)
 

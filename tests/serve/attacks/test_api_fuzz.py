@@ -13,7 +13,7 @@ from tests.serve.support.bundle import Bundle, eventually
 from tests.serve.support.real import STARTERS
 
 pytestmark = pytest.mark.serve
-SECONDS = os.environ.get("MARINA_FUZZ_SECONDS", "600")  # `make fuzz TIME=`
+SECONDS = os.environ.get("FUZZ_SECONDS", "600")  # `make fuzz TIME=`
 
 
 def fuzz(bundle: Bundle, folder: Path, *limits: str) -> int:

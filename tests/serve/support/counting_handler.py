@@ -38,11 +38,11 @@ class Counting(StreamingHandler):
 
     def step(self, jobs):
         time.sleep(max(job.seconds for job in jobs))
+        if any(job.output == 665 for job in jobs):
+            raise RuntimeError("a bug")
         for job in jobs:
             job.output += 1
             job.done = job.output == job.to
-            if job.output == 666:
-                raise RuntimeError("a bug")
         return [{"step": job.output, "of": job.to, "batch": len(jobs)} for job in jobs]
 
     def encode(self, output, item):
