@@ -71,7 +71,7 @@ def test_a_new_experiment_is_validated_stored_and_confirmed(bench):
     assert bench.changes == [done]
     assert bench.cache.running == {"digits": done.state}
     assert bench.reconciler.probed == [("a", "1.0"), ("b", "2.0")]
-    assert bench.validated == [route_extension([done.state], bench.reconciler.route_states())]
+    assert bench.validated == [route_extension([done.state], bench.reconciler.route_states(), bench.cache.key)]
 
 
 def test_an_experiment_that_runs_is_not_created_again(bench):
@@ -189,7 +189,7 @@ def test_a_rollback_is_validated_and_restores_the_state_before(bench):
     done = bench.do("rollback")
     assert (done.what, done.who, done.why, done.restored) == ("rollback", "you", "because", first.id)
     assert done.state == first.state
-    assert bench.validated == [route_extension([first.state], bench.reconciler.route_states())]
+    assert bench.validated == [route_extension([first.state], bench.reconciler.route_states(), bench.cache.key)]
     assert bench.cache.running == {"digits": first.state}
     with pytest.raises(history.NothingToRollBackError):
         bench.do("rollback")
@@ -209,9 +209,9 @@ def test_a_change_that_envoy_refuses_is_not_stored(bench):
 def test_a_change_is_validated_with_all_other_experiments(bench):
     other = bench.create(experiment("other")).state
     mine = bench.create().state
-    assert bench.validated[-1] == route_extension([other, mine], bench.reconciler.route_states())
+    assert bench.validated[-1] == route_extension([other, mine], bench.reconciler.route_states(), bench.cache.key)
     moved = bench.do("set_weights", WEIGHTS).state
-    assert bench.validated[-1] == route_extension([moved, other], bench.reconciler.route_states())
+    assert bench.validated[-1] == route_extension([moved, other], bench.reconciler.route_states(), bench.cache.key)
 
 
 def test_a_change_waits_until_envoy_applies_it(bench):

@@ -12,6 +12,7 @@ from marina.serving.envoy.routes import (
     VERBS,
     delay_filter,
     direct_response,
+    feedback_token_filter,
     forward,
     other_host_predicate,
     retry_policy_of,
@@ -42,14 +43,16 @@ def header_route(variant: Variant, models: Models) -> Json:
     return _forward(variant, cluster_name(variant.model, variant.version), version) | added
 
 
-def split_route(experiment: Experiment, variant: Variant, models: Models) -> Json:
+def split_route(experiment: Experiment, variant: Variant, models: Models, key: str | None = None) -> Json:
     """Return the route of a variant that the split chose.
 
-    Where the variant fails, the control responds, through the inner listener.
+    Where the variant fails, the control responds, through the inner listener. `key` signs feedback tokens; without one
+    the responses have none.
     """
     version = version_state(models, variant.model, variant.version)
     labels = {
         headers.EXPERIMENT: experiment.name,
+        headers.EXPOSURE_ID: "%UNIQUE_ID%",
         headers.ASSIGNED_VARIANT: variant.name,
         headers.EXPERIMENT_KEY: f"%REQ({experiment.key_header})%",
     }
@@ -69,7 +72,17 @@ def split_route(experiment: Experiment, variant: Variant, models: Models) -> Jso
         control_seconds = version_state(models, control.model, control.version).deadline + GRACE_SECONDS
         route["route"] |= {total: f"{version.deadline + GRACE_SECONDS + control_seconds:g}s"}
         route["route"]["retry_policy"][each] = f"{max(version.deadline + GRACE_SECONDS, control_seconds):g}s"
-    return route | added | delay_filter(version)
+    return _merged(route, added, delay_filter(version), feedback_token_filter(experiment.name, key) if key else {})
+
+
+def _merged(route: Json, *parts: Json) -> Json:
+    """Return the route with the fields of all parts; their lists and mappings are joined."""
+    result = dict(route)
+    for part in parts:
+        for field, value in part.items():
+            before = result.get(field, type(value)())
+            result[field] = [*before, *value] if isinstance(value, list) else {**before, **value}
+    return result
 
 
 def inner_routes(experiment: Experiment, models: Models) -> list[Json]:

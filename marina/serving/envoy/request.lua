@@ -8,7 +8,7 @@ function envoy_on_request(request)
   end
 
   -- Clients must not set these headers: the routes set them.
-  for _, name in ipairs({ "experiment", "variant", "key", "mirror" }) do
+  for _, name in ipairs({ "experiment", "exposure", "variant", "key", "mirror" }) do
     headers:remove("x-marina-" .. name)
   end
 

@@ -47,7 +47,9 @@ def test_the_bootstrap(settings, places):
     config = bootstrap.bootstrap(settings.model_copy(update={"host": "0.0.0.0", "port": 18000}))
     manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     script = manager["http_filters"][1]["typed_config"]["default_source_code"]
-    assert script.pop("inline_string") == (ROOT / "marina" / "serving" / "envoy" / "request.lua").read_text()
+    signing = manager["http_filters"][3]["typed_config"]["source_codes"]["marina.feedback_token"]
+    for each, file in ((script, "request.lua"), (signing, "feedback_token.lua")):
+        assert each.pop("inline_string") == (ROOT / "marina" / "serving" / "envoy" / file).read_text()
     assert_recorded("bootstrap", config, places)
 
 
