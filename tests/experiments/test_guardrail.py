@@ -7,7 +7,15 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from marina.experiments.guardrail import SHORT_SECONDS, THRESHOLDS, WINDOW_SECONDS, RequestStats, violation
+from marina.experiments.guardrail import (
+    SHORT_SECONDS,
+    THRESHOLDS,
+    WINDOW_SECONDS,
+    RequestStats,
+    request_stats,
+    violation,
+)
+from marina.experiments.queries import Requests
 from marina.experiments.spec import Guard
 from marina.experiments.statistics.sequential_tests import (
     FAR_PRIOR,
@@ -76,6 +84,39 @@ def test_a_long_tail_is_found():
 def test_equal_variants_are_rarely_a_violation():
     """Ten minutes, 1 % errors, heavy tails: 100 runs of the whole test; the tests below have many more of its parts."""
     assert np.mean(np.isfinite(alarms(5, runs=100, seconds=600, errors=(0.01, 0.01), sigma=0.5))) < 0.01
+
+
+def alarms_of_heavy_users(seed: int, *, by_user: bool) -> float:
+    """Return the share of 60 runs with a violation by two equal variants.
+
+    Of 1,000 users, each sends 1 to 40 requests in ten minutes. All requests of 2 % of them fail, in either variant.
+    """
+    random, runs, users = np.random.default_rng(seed), 60, 1_000
+    violations = 0
+    for _ in range(runs):
+        bad, candidate = random.random(users) < 0.02, random.random(users) < 0.1
+        unit = np.repeat(np.arange(users), random.integers(1, 41, users))
+        at = np.sort(random.uniform(0, 600, len(unit)))
+        unit = random.permutation(unit)
+        seconds = np.where(bad[unit], np.nan, lognormal(random, len(unit), 0.2))
+        requests = Requests(at, bad[unit], seconds, unit if by_user else np.arange(len(unit)))
+        for now in range(60, 601, 60):
+            for window in THRESHOLDS:
+                seen = (at < now) & (at >= (now - 60) // window * window)
+                pair = [request_stats(requests.where(seen & each[unit])) for each in (candidate, ~candidate)]
+                if violation(pair[0], pair[1], GUARD, window):
+                    break
+            else:
+                continue
+            violations += 1
+            break
+    return violations / runs
+
+
+def test_heavy_users_whose_requests_fail_everywhere_are_no_violation():
+    """Requests of one user are not independent. Counted singly, they withdraw one in seven equal variants."""
+    assert alarms_of_heavy_users(9, by_user=True) <= 0.02
+    assert alarms_of_heavy_users(9, by_user=False) > 0.05
 
 
 @pytest.mark.parametrize("rate", [0.0005, 0.003, 0.01, 0.1])
