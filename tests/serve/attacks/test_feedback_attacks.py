@@ -88,7 +88,7 @@ def test_rewards_outside_the_bounds_are_refused_by_name(bundle: Bundle):
 
 
 def test_a_reused_request_id_claims_no_other_request(bundle: Bundle):
-    """Eve repeats the id that Bob's response showed: her token is of her own request, and his is still his."""
+    """Eve repeats the id of a request by Bob: hers is another request, and does not replace it."""
     bobs = predict(bundle, "bob-2")
     eves = predict(bundle, "bob-2", **{"x-user-id": "eve", "x-marina-exposure": bobs.rsplit(".", 3)[1]})
     assert give(bundle, "bob-2", eves, reward=0).status_code in (200, 202)
