@@ -15,9 +15,13 @@ VARIANT_SOURCE = "x-variant-source"  # why that variant responded: "path", "head
 MODEL_VERSION = "x-model-version"
 PREDICTION = "x-prediction"  # summary of the prediction as percent-encoded JSON, for Envoy's log of exposures
 
+# In responses to requests of an experiment; POST /v1/feedback must give it (marina/experiments/feedback_token.py)
+FEEDBACK_TOKEN = "x-feedback-token"  # noqa: S105 - a header's name
+
 # Internal, set by Envoy's public listener for its inner listener and for the log of exposures. `request.lua` removes
 # them from the requests of clients, so that no client can forge them.
 EXPERIMENT = "x-marina-experiment"
+EXPOSURE_ID = "x-marina-exposure"  # Envoy's own id of the request: clients choose x-request-id, and may repeat it
 ASSIGNED_VARIANT = "x-marina-variant"  # the variant that the split chose
 EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment assigns users, x-user-id for instance
 SENT_CONTENT_TYPE = "x-marina-content-type"  # of the client's request, where Envoy hides it from TorchServe

@@ -13,11 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from marina.errors import ExperimentError
 from marina.experiments import bandit, feedback, history, log_ingest, queries
-from marina.experiments.guardrail import RecentRequests, request_stats, violation
+from marina.experiments.guardrail import THRESHOLDS, RecentRequests, request_stats, violation
 from marina.experiments.history import State
 from marina.experiments.log_ingest import LogIngest
 from marina.experiments.manager import ExperimentManager, StateCache, with_ramp_step
-from marina.experiments.queries import Requests
+from marina.experiments.queries import NO_REQUESTS, Requests
+from marina.experiments.spec import Guard
 from marina.experiments.statistics.confidence_sequences import Arm
 from marina.serving.envoy import gateway
 from marina.serving.envoy.bootstrap import exposures_file
@@ -85,21 +86,28 @@ class ControlLoop:
         recent = self._recent.get(name)
         if recent is None or recent.since != since_weights:
             recent = self._recent[name] = RecentRequests(self._engine, name, since_weights)
-        requests = await asyncio.to_thread(recent.poll, time.time())
-        if await self._apply_guard(state, requests) or await self._advance_ramp(state, requests, since_weights):
+        now = time.time()
+        requests = await asyncio.to_thread(recent.poll, now)
+        windows = {length: recent.window_start(length, now) for length in THRESHOLDS}
+        if await self._apply_guard(state, requests, windows) or await self._advance_ramp(
+            state, requests, since_weights
+        ):
             return
         await self._update_bandit(state, history.creation(changes).at, since_weights)
 
-    async def _apply_guard(self, state: State, requests: dict[str, Requests]) -> bool:
-        """Set the weight of a variant that is worse than the control to 0; return whether there was one."""
+    async def _apply_guard(self, state: State, requests: dict[str, Requests], windows: dict[float, float]) -> bool:
+        """Set the weight of a variant that is worse than the control to 0; return whether there was one.
+
+        `windows` are the starts of the present windows by their length.
+        """
         experiment = state.experiment
         if experiment.guard is None:
             return False
-        control = request_stats(requests.get(experiment.control))
         for name, weight in experiment.weights.items():
             if name == experiment.control or not weight:
                 continue
-            why = await asyncio.to_thread(violation, request_stats(requests.get(name)), control, experiment.guard)
+            pair = requests.get(name), requests.get(experiment.control)
+            why = await asyncio.to_thread(_first_violation, pair, experiment.guard, windows)
             if why:
                 logger.warning("%s: %s goes back to 0: %s", experiment.name, name, why)
                 weights = {**experiment.weights, name: 0.0}
@@ -115,7 +123,7 @@ class ControlLoop:
         # The guard sets a variant to 0, and it stays there until a user decides.
         if ramp is None or not newest.weight or time.time() - since_weights < ramp.seconds:
             return False
-        if request_stats(requests.get(newest.name)).requests < ramp.requests:
+        if len(requests.get(newest.name, NO_REQUESTS).at) < ramp.requests:
             return False
         for step in ramp.steps:
             if step > newest.weight:
@@ -140,3 +148,14 @@ class ControlLoop:
             return
         why = ", ".join(f"{arm.name} {arm.mean:.4g} of {arm.n}" for arm in arms if arm.n) or "no rewards yet"
         await self._manager.set_weights(experiment.name, weights, "bandit", f"mean reward: {why}", "bandit")
+
+
+def _first_violation(
+    pair: tuple[Requests | None, Requests | None], guard: Guard, windows: dict[float, float]
+) -> str | None:
+    """Return the violation of a candidate, given beside the control, in the first window that has one."""
+    for length, since in windows.items():
+        candidate, control = (request_stats(requests, since) for requests in pair)
+        if why := violation(candidate, control, guard, length):
+            return why
+    return None

@@ -30,7 +30,7 @@ MIGRATION_LOCK = 0x6D6172696E61  # PostgreSQL's advisory lock: one process migra
 INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # Text that comes from outside and that a column can hold
-RequestId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+ExposureId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 ShortText = Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,256}$")]  # PostgreSQL stores no NUL
 
 
@@ -62,11 +62,14 @@ class ChangeRow(Base):
 
 
 class Exposure(Base):
-    """A live request: `assigned` is the variant that the split chose, `variant` the one that responded."""
+    """A live request: `assigned` is the variant that the split chose, `variant` the one that responded.
+
+    `id` is Envoy's own (headers.EXPOSURE_ID), not the client's x-request-id; the tables below share it.
+    """
 
     __tablename__ = "exposures"
     __table_args__ = (Index(None, "experiment", "at"),)
-    request_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
     experiment: Mapped[str]
     at: Mapped[float]
     unit: Mapped[str]
@@ -83,7 +86,7 @@ class MirroredRequest(Base):
 
     __tablename__ = "mirrored"
     __table_args__ = (Index(None, "experiment", "at"),)
-    request_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
     experiment: Mapped[str]
     variant: Mapped[str]
     at: Mapped[float]
@@ -96,11 +99,20 @@ class Feedback(Base):
     """A client's feedback on a prediction. With a label, `reward` is null until the label was compared with it."""
 
     __tablename__ = "feedback"
-    request_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
     received: Mapped[float]
     reward: Mapped[float | None]
     label: Mapped[str | None]
     status: Mapped[str] = mapped_column(index=True)
+
+
+class FeedbackKey(Base):
+    """A key of feedback tokens: the newest one signs, the others verify what they have signed."""
+
+    __tablename__ = "feedback_keys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created: Mapped[float]
+    key: Mapped[str]
 
 
 class LogPosition(Base):
@@ -164,6 +176,8 @@ def connect(url: str) -> Engine:
         return engine
     file = Path(address.database or "")
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    file.chmod(0o600)  # it holds the keys of feedback tokens; SQLite gives its other files the same mode
     engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

@@ -1,12 +1,13 @@
 """Guardrail: the test whether a candidate is worse than the control, and the requests that it is made on.
 
 It runs every second or two for hours, so the tests are sequential: their error probabilities hold for all of these
-repetitions together (statistics/sequential_tests.py).
+repetitions together (statistics/sequential_tests.py). They are tests of independent observations, and those are users:
+of each user (or address without a user's key) the first request in a window counts, however many there are.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
@@ -17,7 +18,7 @@ from marina.experiments.spec import Guard
 from marina.experiments.statistics.sequential_tests import Array, quantile_slower, rate_gap, rate_higher
 
 ALPHA = 0.01  # probability of rejecting a candidate that is as good as the control, however often it is tested
-THRESHOLD = log(3 / ALPHA)  # errors, median and p99 share it
+TESTS = 3  # errors, median and p99 share ALPHA
 MIN_LOG_RATIO = 1.0  # nats by which an excess above the tolerance must be likelier than one within it
 QUANTILES = {"median": 0.5, "p99": 0.99}
 
@@ -25,45 +26,59 @@ QUANTILES = {"median": 0.5, "p99": 0.99}
 MAX_REQUEST_SECONDS = 60.0
 # Then counting starts again: how a version behaved hours ago must not outweigh its present behaviour.
 WINDOW_SECONDS = 3600.0
+# Users who return every few minutes are observed once an hour in the long window, and in each of the short ones, which
+# find what breaks later. The two share ALPHA, and so do the 60 short ones of an hour.
+SHORT_SECONDS = 60.0
+THRESHOLDS = {
+    WINDOW_SECONDS: log(2 * TESTS / ALPHA),
+    SHORT_SECONDS: log(2 * TESTS * WINDOW_SECONDS / SHORT_SECONDS / ALPHA),
+}
 
 
 @dataclass(frozen=True)
 class RequestStats:
-    """Requests of one variant in a window of time; candidate and control must have the same window."""
+    """The users of one variant in a window of time; candidate and control must have the same window."""
 
-    requests: int
+    users: int
     errors: int
-    seconds: Array  # latencies of the successful requests, in any order
+    seconds: Array  # latencies of the users' successful requests, in any order
 
 
-def violation(candidate: RequestStats, control: RequestStats, guard: Guard) -> str | None:
+def violation(
+    candidate: RequestStats, control: RequestStats, guard: Guard, window: float = WINDOW_SECONDS
+) -> str | None:
     """Return the reason to withdraw the candidate, one sentence with figures; None while there is none.
+
+    `window` is the length of the window in seconds, one of THRESHOLDS.
 
     >>> nothing = np.empty(0)
     >>> violation(RequestStats(200, 20, nothing), RequestStats(1800, 9, nothing), Guard())
-    "errors: 10.00% of 200 requests, of the control's 1,800 0.50%; more than 1.00% above"
+    "errors: 10.00% of 200 users, of the control's 1,800 0.50%; more than 1.00% above"
     """
-    return _errors(candidate, control, guard.errors) or _latency(candidate.seconds, control.seconds, guard.latency)
+    threshold = THRESHOLDS[window]
+    return _errors(candidate, control, guard.errors, threshold) or _latency(
+        candidate.seconds, control.seconds, guard.latency, threshold
+    )
 
 
-def _errors(candidate: RequestStats, control: RequestStats, tolerance: float) -> str | None:
+def _errors(candidate: RequestStats, control: RequestStats, tolerance: float, threshold: float) -> str | None:
     """Return a reason if the rate is certainly higher, and probably higher by more than `tolerance`.
 
-    Certainty of the latter, too, would take several times as long: 5 % is only 0.04 nats a request from 1 %.
+    Certainty of the latter, too, would take several times as long: 5 % is only 0.04 nats a user from 1 %.
     """
-    rates = [stats.errors / max(stats.requests, 1) for stats in (candidate, control)]
+    rates = [stats.errors / max(stats.users, 1) for stats in (candidate, control)]
     if rates[0] - rates[1] <= tolerance:
         return None
-    counts = (candidate.errors, candidate.requests, control.errors, control.requests)
-    if rate_higher(*counts) < THRESHOLD or rate_gap(*counts, tolerance) < MIN_LOG_RATIO:
+    counts = (candidate.errors, candidate.users, control.errors, control.users)
+    if rate_higher(*counts) < threshold or rate_gap(*counts, tolerance) < MIN_LOG_RATIO:
         return None
     return (
-        f"errors: {rates[0]:.2%} of {candidate.requests:,} requests, of the control's {control.requests:,} "
+        f"errors: {rates[0]:.2%} of {candidate.users:,} users, of the control's {control.users:,} "
         f"{rates[1]:.2%}; more than {tolerance:.2%} above"
     )
 
 
-def _latency(candidate: Array, control: Array, factor: float) -> str | None:
+def _latency(candidate: Array, control: Array, factor: float, threshold: float) -> str | None:
     """Return a reason if the median or p99 is certainly more than `factor` times the control's."""
     if not len(candidate) or not len(control):
         return None
@@ -71,9 +86,9 @@ def _latency(candidate: Array, control: Array, factor: float) -> str | None:
     for index, (name, quantile) in enumerate(QUANTILES.items()):
         if observed[index] <= factor * usual[index]:  # a cheap test, which nearly always decides
             continue
-        if quantile_slower(candidate, control, factor, quantile) >= THRESHOLD:
+        if quantile_slower(candidate, control, factor, quantile) >= threshold:
             return (
-                f"latency: {name} {1000 * observed[index]:.1f} ms over {len(candidate):,} requests, the control's "
+                f"latency: {name} {1000 * observed[index]:.1f} ms over {len(candidate):,} users, the control's "
                 f"{1000 * usual[index]:.1f} ms over {len(control):,}; more than {factor:g} times as long"
             )
     return None
@@ -99,29 +114,28 @@ class RecentRequests:
             self._start = self._horizon = now
             self._settled = {}
         fresh = queries.requests(self._engine, self._experiment, self._horizon)
-        result = _concatenate(self._settled, fresh)
+        result = {name: _concatenated(self._settled.get(name, NO_REQUESTS), new) for name, new in fresh.items()}
+        result = self._settled | result
         horizon = max(self._horizon, now - MAX_REQUEST_SECONDS)
-        self._settled = {name: _before(requests, horizon) for name, requests in result.items()}
+        self._settled = {name: requests.where(requests.at < horizon) for name, requests in result.items()}
         self._horizon = horizon
         return result
 
+    def window_start(self, length: float, now: float) -> float:
+        """Return the start of the present window of `length` seconds: the windows follow on one another."""
+        return self._start + (now - self._start) // length * length
 
-def request_stats(requests: Requests | None) -> RequestStats:
-    """Return the figures that the guard compares; zeros for None."""
+
+def request_stats(requests: Requests | None, since: float = 0.0) -> RequestStats:
+    """Return the figures that the guard compares: of each user's first request since then; zeros for None."""
     requests = requests or NO_REQUESTS
+    requests = requests.where(requests.at >= since)
+    _, first = np.unique(requests.unit, return_index=True)  # the requests are in order of time
+    requests = requests.where(first)
     seconds = requests.seconds[~np.isnan(requests.seconds)]
     return RequestStats(len(requests.at), int(requests.failed.sum()), seconds)
 
 
-def _concatenate(settled: Mapping[str, Requests], fresh: Mapping[str, Requests]) -> dict[str, Requests]:
-    result = dict(settled)
-    for name, new in fresh.items():
-        old = result.get(name, NO_REQUESTS)
-        at, failed, seconds = (np.concatenate(pair) for pair in zip(old, new, strict=True))
-        result[name] = Requests(at, failed.astype(bool), seconds)
-    return result
-
-
-def _before(requests: Requests, horizon: float) -> Requests:
-    earlier = requests.at < horizon
-    return Requests(requests.at[earlier], requests.failed[earlier], requests.seconds[earlier])
+def _concatenated(old: Requests, new: Requests) -> Requests:
+    columns: list[Any] = [np.concatenate(pair) for pair in zip(old, new, strict=True)]
+    return Requests(*columns)

@@ -96,8 +96,13 @@ def changes(engine: Engine, experiment: str) -> list[Change]:
 def last(engine: Engine, experiment: str) -> Change | None:
     """Return the last change, None for an unknown experiment. Its id is the `after` of the next one."""
     with read_session(engine) as session:
-        row = session.scalar(_newest_first(experiment).limit(1))
-        return Change.model_validate(row) if row else None
+        return latest(session, experiment)
+
+
+def latest(session: Session, experiment: str) -> Change | None:
+    """Return `last` within a session."""
+    row = session.scalar(_newest_first(experiment).limit(1))
+    return Change.model_validate(row) if row else None
 
 
 def previous(engine: Engine, experiment: str) -> Change | None:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from ipaddress import ip_network
 from itertools import islice
 from pathlib import Path
 from socket import gethostname
@@ -19,10 +20,10 @@ from sqlalchemy import Engine, delete
 
 from marina.experiments.database import (
     Exposure,
+    ExposureId,
     Feedback,
     LogPosition,
     MirroredRequest,
-    RequestId,
     ShortText,
     insert_new,
     write_session,
@@ -49,7 +50,7 @@ class LogLine(BaseModel):
     `variant` and `source` come from the response: they are None where there was none.
     """
 
-    request_id: RequestId
+    id: ExposureId
     time: FiniteFloat
     experiment: ShortText
     assigned: ShortText
@@ -58,12 +59,13 @@ class LogLine(BaseModel):
     status: Annotated[int, Field(ge=0, le=999)]
     microseconds: Annotated[int, Field(ge=0)] | None
     key: str | None
+    client: str | None
     prediction: str | None
     mirror: ShortText | None
 
     def exposure(self) -> dict[str, Any]:
         """Return the columns of an `Exposure`."""
-        unit = unit_id(self.experiment, self.key) if self.key else f"request:{self.request_id}"
+        unit = unit_id(self.experiment, self.key) if self.key else address_unit(self.experiment, self.client or "")
         variant = {"assigned": self.assigned, "variant": self.variant or self.assigned}
         return {**self._common(), **variant, "source": self.source or "split", "unit": unit}
 
@@ -73,7 +75,7 @@ class LogLine(BaseModel):
 
     def _common(self) -> dict[str, Any]:
         return {
-            "request_id": self.request_id,
+            "id": self.id,
             "experiment": self.experiment,
             "at": self.time,
             "status": self.status,
@@ -86,6 +88,15 @@ def unit_id(experiment: str, key: str) -> str:
     """Return a pseudonym for a user's key: a keyed hash. Whoever can guess the key can still find its rows."""
     salt = blake2b(experiment.encode(), digest_size=16).digest()
     return blake2b(key.encode(), digest_size=16, key=salt).hexdigest()
+
+
+def address_unit(experiment: str, address: str) -> str:
+    """Return the unit of requests without a user's key: the client's address, as a pseudonym.
+
+    Of IPv6 it is the network of 64 bits: all its addresses belong to one client.
+    """
+    client = str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    return f"address:{unit_id(experiment, client)}"
 
 
 def parse_prediction(encoded: str | None) -> dict[str, Any] | None:

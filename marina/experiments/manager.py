@@ -22,7 +22,7 @@ from marina.errors import (
     UnknownExperimentError,
     VariantNotReadyError,
 )
-from marina.experiments import history
+from marina.experiments import feedback_token, history
 from marina.experiments.history import Change, ChangeKind, State
 from marina.experiments.routing import matcher_tree
 from marina.experiments.spec import Experiment, Mirror
@@ -41,6 +41,11 @@ POLL_SECONDS = 0.1
 STATES = TypeAdapter(dict[str, State])
 
 
+def key_file(settings: Settings) -> Path:
+    """Return the file of the key that signs feedback tokens, which only the owner may read."""
+    return settings.state / "feedback-key"
+
+
 def cache_file(settings: Settings) -> Path:
     """Return the cache's file. It outlives `make stop`, so that users keep their variants."""
     return settings.var / "experiments.json"
@@ -49,13 +54,15 @@ def cache_file(settings: Settings) -> Path:
 class StateCache:
     """The states of all experiments by name, as last read from the database, in memory and in a file.
 
-    They are available before the database is, and while it does not respond.
+    They are available before the database is, and while it does not respond. So is the key of feedback tokens.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._file = cache_file(settings)
         self.problem: str | None = None  # why the states can't be read from the database, for operators
         self.states: Mapping[str, State] = self._read()
+        self._key_file = key_file(settings)
+        self.key = self._key_file.read_text() if self._key_file.exists() else None
 
     @property
     def running(self) -> dict[str, State]:
@@ -77,6 +84,11 @@ class StateCache:
             )
             raise DatabaseReplacedError(self.problem)
         self.problem = None
+        key = feedback_token.signing_key(engine, time.time())
+        if key != self.key:
+            self._key_file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._key_file, key)
+            self.key = key
         self.update(states)
 
     def update(self, states: Mapping[str, State]) -> None:
@@ -100,7 +112,7 @@ class StateCache:
 
     def route_extension(self, models: Models) -> RouteExtension:
         """Return the routes of all running experiments, for the reconciler to publish."""
-        return matcher_tree.route_extension(self.states.values(), models)
+        return matcher_tree.route_extension(self.states.values(), models, self.key)
 
 
 class ExperimentManager:
@@ -193,7 +205,7 @@ class ExperimentManager:
         """Let Envoy check the routes before they are stored: bad ones would block all later changes, too."""
         models = self._reconciler.route_states()
         states = {**self._cache.states, state.experiment.name: state}
-        extension = matcher_tree.route_extension(states.values(), models)
+        extension = matcher_tree.route_extension(states.values(), models, self._cache.key)
         await asyncio.to_thread(gateway.validate, self._reconciler.settings, models, extension)
 
     async def _confirm(self, change: Change) -> Change:

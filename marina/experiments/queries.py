@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, and_, distinct, func, select
+from sqlalchemy import Engine, distinct, func, select
 
 from marina.experiments.database import Exposure, Feedback, MirroredRequest, read_session
 
@@ -15,6 +15,7 @@ SETTLING_SECONDS = 15.0  # Envoy may still use the split before; a variant now a
 class Requests(NamedTuple):
     """The N requests assigned to one variant, in order of time: arrays (N,).
 
+    `unit`: a number for each user, or for each client address without a user's key.
     `failed`: another variant had to respond, or the response was a server error. `seconds`: the latency of a successful
     response (2xx) of the variant itself, otherwise NaN.
     """
@@ -22,13 +23,18 @@ class Requests(NamedTuple):
     at: NDArray[np.float64]
     failed: NDArray[np.bool_]
     seconds: NDArray[np.float64]
+    unit: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[Any]) -> "Requests":
+        """Return the requests at these indices, or where this mask (N,) is True."""
+        return Requests(*(column[chosen] for column in self))
 
 
-NO_REQUESTS = Requests(np.empty(0), np.empty(0, dtype=bool), np.empty(0))
+NO_REQUESTS = Requests(np.empty(0), np.empty(0, dtype=bool), np.empty(0), np.empty(0, dtype=np.int64))
 
 
 class UnitReward(NamedTuple):
-    """A unit that got responses of a variant: the time of the first one, and the mean reward of its feedback."""
+    """The first reward that a unit gave to a variant, and when it did."""
 
     unit: str
     variant: str
@@ -46,7 +52,7 @@ class VariantShare(NamedTuple):
 class MirrorPair(NamedTuple):
     """A live response, and the response of the variant that got a copy of the request."""
 
-    request_id: str
+    id: str
     at: float
     variant: str
     mirror: str
@@ -64,30 +70,38 @@ def requests(engine: Engine, experiment: str, since: float) -> dict[str, Request
     >>> requests(engine, "digits", since)["resnet18@2.0"].failed.mean()  # doctest: +SKIP
     """
     query = (
-        select(Exposure.assigned, Exposure.source, Exposure.status, Exposure.seconds, Exposure.at)
+        select(Exposure.assigned, Exposure.source, Exposure.status, Exposure.seconds, Exposure.at, Exposure.unit)
         .where(Exposure.experiment == experiment, Exposure.at >= since)
         .order_by(Exposure.at)
     )
-    rows_by_variant: dict[str, list[tuple[float, bool, float]]] = defaultdict(list)
+    rows_by_variant: dict[str, list[tuple[float, bool, float, int]]] = defaultdict(list)
     with read_session(engine) as session:
-        for assigned, source, status, seconds, at in session.execute(query):
+        for assigned, source, status, seconds, at, unit in session.execute(query):
             good = source == "split" and 200 <= status < 300
             latency = seconds if good and seconds is not None else np.nan
-            rows_by_variant[assigned].append((at, source == "fallback" or status >= 500, latency))
-    columns = {name: np.array(rows, float).T for name, rows in rows_by_variant.items()}
-    return {name: Requests(at, failed.astype(bool), seconds) for name, (at, failed, seconds) in columns.items()}
+            rows_by_variant[assigned].append((at, source == "fallback" or status >= 500, latency, hash(unit)))
+    columns = {name: list(zip(*rows, strict=True)) for name, rows in rows_by_variant.items()}
+    return {name: Requests(*map(np.array, each)) for name, each in columns.items()}
 
 
 def rewards(engine: Engine, experiment: str, since: float) -> list[UnitReward]:
-    """Return rewards in order of the units' first exposures; not of fallbacks, where the variant didn't respond."""
-    first = func.min(Exposure.at)
-    query = (
-        select(Exposure.unit, Exposure.variant, first, func.avg(Feedback.reward))
-        .outerjoin(Feedback, and_(Feedback.request_id == Exposure.request_id, Feedback.status == "accepted"))
+    """Return the first reward of each unit, in order of time; not of fallbacks, where the variant didn't respond.
+
+    Later ones don't count: users are independent, and a reward that changed would break the confidence sequences.
+    """
+    order = (Feedback.received, Feedback.id)
+    number = func.row_number().over(partition_by=(Exposure.unit, Exposure.variant), order_by=order)
+    given = (
+        select(Exposure.unit, Exposure.variant, Feedback.received, Feedback.id, Feedback.reward, number.label("number"))
+        .join(Feedback, Feedback.id == Exposure.id)
         .where(Exposure.experiment == experiment, Exposure.at >= since, Exposure.source == "split")
-        .group_by(Exposure.unit, Exposure.variant)
-        .having(func.count(Feedback.reward) > 0)
-        .order_by(first, Exposure.unit)
+        .where(Feedback.status == "accepted", Feedback.reward.is_not(None))
+        .subquery()
+    )
+    query = (
+        select(given.c.unit, given.c.variant, given.c.received, given.c.reward)
+        .where(given.c.number == 1)
+        .order_by(given.c.received, given.c.id)
     )
     with read_session(engine) as session:
         return [UnitReward(*row) for row in session.execute(query)]
@@ -110,7 +124,7 @@ def mirror_pairs(engine: Engine, experiment: str, since: float) -> list[MirrorPa
     query = (
         select(
             *(
-                Exposure.request_id,
+                Exposure.id,
                 Exposure.at,
                 Exposure.variant,
                 MirroredRequest.variant,
@@ -119,7 +133,7 @@ def mirror_pairs(engine: Engine, experiment: str, since: float) -> list[MirrorPa
             ),
             *(Exposure.seconds, MirroredRequest.seconds, Exposure.prediction, MirroredRequest.prediction),
         )
-        .join(MirroredRequest, MirroredRequest.request_id == Exposure.request_id)
+        .join(MirroredRequest, MirroredRequest.id == Exposure.id)
         .where(Exposure.experiment == experiment, Exposure.at >= since)
         .order_by(Exposure.at)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from marina.errors import ExperimentError
 
@@ -80,6 +80,23 @@ class Ramp(StrictModel):
         return steps
 
 
+class RewardBounds(StrictModel):
+    """The lowest and the highest reward that feedback may give."""
+
+    low: FiniteFloat = 0.0
+    high: FiniteFloat = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+    def __str__(self) -> str:
+        """Return the interval, as in "[0, 1]"."""
+        return f"[{self.low:g}, {self.high:g}]"
+
+
 class Bandit(StrictModel):
     """Thompson sampling of the weights every `seconds`, each from `least` to `most` percent."""
 
@@ -98,8 +115,9 @@ class Experiment(StrictModel):
     """Traffic to the endpoint `name`, split over variants by the hash of a request header.
 
     `seed` decides which users get which variant, and never changes while the experiment runs. Where the header is
-    missing, the request's id takes its place. `control` is the variant that the others are compared with, and that
-    responds where they fail.
+    missing, the request's id takes its place in the split, and the client's address is the user in the statistics.
+    `control` is the variant that the others are compared with, and that responds where they fail. Without bounds of the
+    `reward` (None) the intervals of its means are asymptotic.
     """
 
     name: str
@@ -108,6 +126,7 @@ class Experiment(StrictModel):
     seed: int = Field(0, ge=0, lt=2**63)
     key_header: str = "X-User-Id"
     mirror: Mirror | None = None
+    reward: RewardBounds | None = RewardBounds()
     guard: Guard | None = None
     ramp: Ramp | None = None
     bandit: Bandit | None = None

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from hmac import new as hmac
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from marina import headers
 from marina.api import exception_handlers, feedback_routes
 from marina.settings import ROOT
 
@@ -27,6 +30,13 @@ def api(engine: Engine | None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, exception_handlers.validation_error)
     app.add_exception_handler(OperationalError, exception_handlers.database_unavailable)
     return app
+
+
+def token_of(key: str, request_id: str, at: float) -> dict[str, str]:
+    """Return Envoy's header of a response to a request of experiment e, whose exposure has the same id."""
+    signed = f"e.{request_id}.{at:.0f}"
+    signature = hmac(key.encode(), f"{signed} {request_id}".encode(), sha256).hexdigest()
+    return {headers.FEEDBACK_TOKEN: f"{signed}.{signature}"}
 
 
 def call(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:

@@ -12,6 +12,8 @@ from marina.api.exception_handlers import FieldError
 from marina.api.feedback_routes import respond
 from marina.experiments.feedback import FeedbackResult
 
+UNKNOWN = "a: no feedback on this request is stored, or the request is not in the log"
+
 
 @pytest.mark.parametrize(("status", "code"), [("accepted", 200), ("pending", 202)])
 def test_accepted_and_pending_feedback_is_returned(status, code):
@@ -23,7 +25,12 @@ def test_accepted_and_pending_feedback_is_returned(status, code):
 @pytest.mark.parametrize(
     ("result", "code", "field", "message"),
     [
-        (FeedbackResult("a", "unknown", 1.0), 404, "request_id", "a: no request to an experiment has this id"),
+        (
+            FeedbackResult("a", "unknown", 1.0),
+            404,
+            "request_id",
+            UNKNOWN,
+        ),
         (FeedbackResult("a", "late", 1.0), 410, "request_id", "a: the request is more than 7 days old"),
         (
             FeedbackResult("a", "refused", None, "7"),

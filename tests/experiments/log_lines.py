@@ -14,7 +14,8 @@ NOW = 1_763_800_000.0  # seconds since the epoch
 def line(request_id: str, summary: dict | None = None, **fields) -> str:
     """The line of a request to experiment e at NOW; m@2.0 responded in 25 ms."""
     common = {
-        "request_id": request_id,
+        "id": request_id,
+        "client": "10.0.0.1",
         "time": f"{NOW:.6f}",
         "experiment": "e",
         "assigned": "m@2.0",
@@ -38,7 +39,7 @@ def add(file: Path, *lines: str) -> None:
 
 def ids(engine: Engine, table: type[Base] = Exposure) -> list[str]:
     with read_session(engine) as session:
-        return list(session.scalars(select(table.request_id).order_by(table.request_id)))
+        return list(session.scalars(select(table.id).order_by(table.id)))
 
 
 def one(engine: Engine, request_id: str) -> Exposure:

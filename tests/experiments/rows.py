@@ -6,10 +6,11 @@ Times are in seconds after NOW.
 import json
 
 from marina.experiments.database import Exposure, Feedback, insert_new, write_session
-from marina.experiments.history import Change, State
+from marina.experiments.feedback_token import Claims
+from marina.experiments.history import Change, State, append
 from marina.experiments.report.schema import Summary
 from marina.experiments.report.summary import summarize
-from marina.experiments.spec import Experiment
+from marina.experiments.spec import Experiment, RewardBounds
 from marina.experiments.split import new_split
 from tests.experiments.log_lines import NOW
 
@@ -40,6 +41,18 @@ def history(*steps: tuple[float, str, State]) -> list[Change]:
     return changes[::-1]
 
 
+def claims(exposure: str, at: float = 0.0) -> Claims:
+    """Return the facts that a verified token proves of a request, whose id is the same; `at` is after NOW."""
+    return Claims("e", exposure, NOW + at, exposure)
+
+
+def declare(engine, reward: RewardBounds | None) -> None:
+    """Create the experiment with these bounds of its rewards."""
+    experiment = state(a=50, b=50).experiment.with_fields(reward=reward)
+    declared = State(experiment=experiment, split=new_split(experiment.weights))
+    append(engine, declared, "me", "create", "", after=0)
+
+
 def insert_rows(engine, table, *rows: dict) -> None:
     """Insert rows into a table, which is a class such as Exposure."""
     with write_session(engine) as session:
@@ -51,7 +64,7 @@ def exposure_row(request_id: str, assigned: str, at: float = 100, **fields) -> d
 
     `fields` replace columns, for instance `status=500`. Each request is from another user.
     """
-    common = {"request_id": request_id, "experiment": "e", "at": NOW + at, "unit": request_id, "assigned": assigned}
+    common = {"id": request_id, "experiment": "e", "at": NOW + at, "unit": request_id, "assigned": assigned}
     response = {"variant": assigned, "source": "split", "status": 200, "seconds": 0.025, "prediction": None}
     return {**common, **response, **fields}
 
@@ -59,7 +72,7 @@ def exposure_row(request_id: str, assigned: str, at: float = 100, **fields) -> d
 def insert_rewarded_users(engine, variant: str, rewards: list[float]) -> None:
     """Insert a request of a new user to the variant for each reward, and accepted feedback with that reward."""
     insert_rows(engine, Exposure, *(exposure_row(f"{variant}{number}", variant) for number in range(len(rewards))))
-    rows = ({"request_id": f"{variant}{number}", "reward": reward} for number, reward in enumerate(rewards))
+    rows = ({"id": f"{variant}{number}", "reward": reward} for number, reward in enumerate(rewards))
     insert_rows(
         engine, Feedback, *({**row, "received": NOW + 200, "label": None, "status": "accepted"} for row in rows)
     )

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from alembic import command
-from sqlalchemy import event, inspect, text
+from sqlalchemy import create_engine, event, inspect, make_url, text
 
 import marina.experiments.database
+from marina.experiments import queries
 from marina.experiments.database import (
     WRITE_LOCK,
     Base,
@@ -41,6 +43,22 @@ def test_migrations_make_what_the_models_describe(engine):
             command.check(alembic_config(connection))
 
 
+def test_rows_from_before_keep_their_ids(url):
+    """Then the client's x-request-id identified a request."""
+    engine = create_engine(url)
+    Path(make_url(url).database).parent.mkdir(exist_ok=True) if "sqlite" in url else None
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        connection.execute(text("INSERT INTO feedback VALUES ('ada-1', 1763800000, 0.5, NULL, 'accepted')"))
+        connection.execute(
+            text("INSERT INTO exposures VALUES ('ada-1', 'e', 1763800000, 'u', 'm@1', 'm@1', 'split', 200, 0.1, NULL)")
+        )
+    engine.dispose()
+    migrated = connect(url)
+    assert [(it.unit, it.variant, it.reward) for it in queries.rewards(migrated, "e", 0)] == [("u", "m@1", 0.5)]
+    migrated.dispose()
+
+
 def test_several_processes_can_start_at_once(url):
     script = f"from marina.experiments.database import connect; connect({url!r})"
     starts = [
@@ -57,6 +75,15 @@ def test_sqlite_keeps_a_commit_through_a_power_cut(tmp_path):
     with engine.connect() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     assert pragmas == ["wal", 2]
+    engine.dispose()
+
+
+def test_the_files_of_the_database_are_the_owner_s_alone(tmp_path):
+    engine = connect(f"sqlite:///{tmp_path}/a.db")
+    with write_session(engine) as session:
+        insert_new(session, LogPosition, [{"name": "a", "identity": "", "offset": 1}])
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.glob("a.db*") if file.suffix != ".lock"}
+    assert modes == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm"), 0o600)
     engine.dispose()
 
 

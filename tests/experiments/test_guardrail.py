@@ -1,4 +1,4 @@
-"""The guard in simulated traffic: the candidate gets 5 requests a second, the control 45, with a check every 2 s."""
+"""The guard in simulated traffic: the candidate gets 5 new users a second, the control 45, with a check every 2 s."""
 
 from math import log
 
@@ -7,7 +7,15 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from marina.experiments.guardrail import THRESHOLD, RequestStats, violation
+from marina.experiments.guardrail import (
+    SHORT_SECONDS,
+    THRESHOLDS,
+    WINDOW_SECONDS,
+    RequestStats,
+    request_stats,
+    violation,
+)
+from marina.experiments.queries import Requests
 from marina.experiments.spec import Guard
 from marina.experiments.statistics.sequential_tests import (
     FAR_PRIOR,
@@ -21,7 +29,7 @@ from marina.experiments.statistics.sequential_tests import (
 )
 
 GUARD = Guard(errors=0.01, latency=1.25)
-CHECK, RATE, OTHER_RATE = 2, 5, 45  # seconds, requests a second
+CHECK, RATE, OTHER_RATE = 2, 5, 45  # seconds, users a second
 NONE = np.array([])
 
 
@@ -78,6 +86,39 @@ def test_equal_variants_are_rarely_a_violation():
     assert np.mean(np.isfinite(alarms(5, runs=100, seconds=600, errors=(0.01, 0.01), sigma=0.5))) < 0.01
 
 
+def alarms_of_heavy_users(seed: int, *, by_user: bool) -> float:
+    """Return the share of 60 runs with a violation by two equal variants.
+
+    Of 1,000 users, each sends 1 to 40 requests in ten minutes. All requests of 2 % of them fail, in either variant.
+    """
+    random, runs, users = np.random.default_rng(seed), 60, 1_000
+    violations = 0
+    for _ in range(runs):
+        bad, candidate = random.random(users) < 0.02, random.random(users) < 0.1
+        unit = np.repeat(np.arange(users), random.integers(1, 41, users))
+        at = np.sort(random.uniform(0, 600, len(unit)))
+        unit = random.permutation(unit)
+        seconds = np.where(bad[unit], np.nan, lognormal(random, len(unit), 0.2))
+        requests = Requests(at, bad[unit], seconds, unit if by_user else np.arange(len(unit)))
+        for now in range(60, 601, 60):
+            for window in THRESHOLDS:
+                seen = (at < now) & (at >= (now - 60) // window * window)
+                pair = [request_stats(requests.where(seen & each[unit])) for each in (candidate, ~candidate)]
+                if violation(pair[0], pair[1], GUARD, window):
+                    break
+            else:
+                continue
+            violations += 1
+            break
+    return violations / runs
+
+
+def test_heavy_users_whose_requests_fail_everywhere_are_no_violation():
+    """Requests of one user are not independent. Counted singly, they withdraw one in seven equal variants."""
+    assert alarms_of_heavy_users(9, by_user=True) <= 0.02
+    assert alarms_of_heavy_users(9, by_user=False) > 0.05
+
+
 @pytest.mark.parametrize("rate", [0.0005, 0.003, 0.01, 0.1])
 def test_error_evidence_seldom_reaches_its_threshold_when_rates_are_equal(rate):
     random = np.random.default_rng(6)
@@ -86,7 +127,7 @@ def test_error_evidence_seldom_reaches_its_threshold_when_rates_are_equal(rate):
     others = random.binomial(OTHER_RATE * CHECK, rate, (2_000, 300)).cumsum(axis=1)
     greatest = rate_higher(hits, n, others, m).max(axis=1)
     assert np.mean(greatest >= log(20)) <= 0.05
-    assert np.mean(greatest >= THRESHOLD) <= 0.003
+    assert np.mean(greatest >= THRESHOLDS[WINDOW_SECONDS]) <= 0.003
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.99])
@@ -99,7 +140,7 @@ def test_quantile_evidence_seldom_reaches_its_threshold_at_the_true_quantile(qua
     both = hedge(rate_above(over, n, 1 - quantile, FAR_PRIOR)) + hedge(rate_below(reach, m, 1 - quantile, NEAR_PRIOR))
     greatest = both.max(axis=1)
     assert np.mean(greatest >= log(20)) <= 0.05
-    assert np.mean(greatest >= THRESHOLD) <= 0.003
+    assert np.mean(greatest >= THRESHOLDS[WINDOW_SECONDS]) <= 0.003
 
 
 def test_quantile_slower_is_bounded_by_the_product_at_each_quantile():
@@ -128,7 +169,7 @@ def test_rate_gap_compares_with_the_likeliest_rates_with_that_gap():
 
 def test_an_excess_within_the_tolerance_is_no_violation():
     windows = RequestStats(100_000, 1_500, NONE), RequestStats(900_000, 9_000, NONE)
-    assert rate_higher(1_500, 100_000, 9_000, 900_000) > THRESHOLD
+    assert rate_higher(1_500, 100_000, 9_000, 900_000) > THRESHOLDS[WINDOW_SECONDS]
     assert violation(*windows, GUARD) is None
     assert violation(*windows, Guard(errors=0.004)) is not None
 
@@ -136,11 +177,11 @@ def test_an_excess_within_the_tolerance_is_no_violation():
 def test_reasons():
     bad, good = RequestStats(200, 20, np.full(180, 0.02)), RequestStats(1_800, 9, np.full(1_791, 0.02))
     assert violation(bad, good, GUARD) == (
-        "errors: 10.00% of 200 requests, of the control's 1,800 0.50%; more than 1.00% above"
+        "errors: 10.00% of 200 users, of the control's 1,800 0.50%; more than 1.00% above"
     )
     slow, fast = (RequestStats(200, 0, factor * np.linspace(0.02, 0.04, 201)) for factor in (2, 1))
     assert violation(slow, fast, GUARD) == (
-        "latency: median 60.0 ms over 201 requests, the control's 30.0 ms over 201; more than 1.25 times as long"
+        "latency: median 60.0 ms over 201 users, the control's 30.0 ms over 201; more than 1.25 times as long"
     )
 
 
@@ -165,7 +206,7 @@ def test_differences_within_the_tolerance_are_no_violation():
     control = RequestStats(1000, 0, none)
     assert violation(RequestStats(1000, 500, none), control, guard) is None  # exactly the tolerance
     assert violation(RequestStats(1000, 800, none), control, guard).startswith("errors: 80.00% of 1,000 ")
-    assert pytest.approx(log(300)) == THRESHOLD
+    assert {WINDOW_SECONDS: log(600), SHORT_SECONDS: log(36_000)} == pytest.approx(THRESHOLDS)
 
 
 def test_a_violation_names_the_slow_quantile():
@@ -173,6 +214,6 @@ def test_a_violation_names_the_slow_quantile():
     tail = np.concatenate([fast[::10], np.full(200, 0.5)])
     reason = violation(RequestStats(2_200, 0, tail), RequestStats(20_000, 0, fast), Guard())
     assert reason == (
-        "latency: p99 500.0 ms over 2,200 requests, the control's 21.0 ms over 20,000; more than 1.25 times as long"
+        "latency: p99 500.0 ms over 2,200 users, the control's 21.0 ms over 20,000; more than 1.25 times as long"
     )
     assert violation(RequestStats(1000, 0, 1.25 * fast), RequestStats(1000, 0, fast), Guard()) is None

@@ -156,8 +156,8 @@ def test_old_rows_are_deleted(engine, file, ingest):
     ingest.read()
     row = {"reward": 1.0, "label": None, "status": "accepted"}
     with write_session(engine) as session:
-        insert_new(session, Feedback, [{**row, "request_id": "a", "received": NOW - 1}])
-        insert_new(session, Feedback, [{**row, "request_id": "b", "received": NOW}])
+        insert_new(session, Feedback, [{**row, "id": "a", "received": NOW - 1}])
+        insert_new(session, Feedback, [{**row, "id": "b", "received": NOW}])
     delete_before(engine, NOW)
     assert ids(engine) == ids(engine, MirroredRequest) == ids(engine, Feedback) == ["b"]
 

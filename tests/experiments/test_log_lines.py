@@ -3,7 +3,7 @@
 import logging
 from hashlib import blake2b
 
-from marina.experiments.log_ingest import LogLine, parse_prediction, unit_id
+from marina.experiments.log_ingest import LogLine, address_unit, parse_prediction, unit_id
 from tests.experiments.log_lines import NOW, add, ids, line, one
 
 
@@ -25,8 +25,22 @@ def test_keys_are_stored_as_pseudonyms(engine, file, ingest):
     units = {request_id: one(engine, request_id).unit for request_id in "abcdef"}
     assert units["a"] == units["b"] == unit_id("e", "user-17")
     assert len({units["a"], units["c"], units["d"]}) == 3
-    assert (units["e"], units["f"]) == ("request:e", "request:f")
+    assert units["e"] == units["f"] == address_unit("e", "10.0.0.1") != address_unit("e", "10.0.0.2")
     assert "user" not in "".join(units.values())
+    assert "10.0" not in "".join(units.values())
+
+
+def test_a_client_without_a_key_is_one_unit_by_its_address(engine, log):
+    """However many requests it sends; of IPv6, whichever address of its network it sends them from."""
+    addresses = ("10.0.0.1", "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1")
+    log(*(line(str(number), client=address) for number, address in enumerate(addresses)), line("6", client=None))
+    units = [one(engine, str(number)).unit for number in range(7)]
+    assert units[0] == units[1]
+    assert units[3] == units[4]
+    assert len(set(units)) == 5
+    assert all(unit.startswith("address:") for unit in units)
+    log(line("7", key="10.0.0.1"))
+    assert one(engine, "7").unit not in units  # nobody takes the place of an address by a key
 
 
 def test_without_a_response_the_assigned_variant_is_stored(engine, file, ingest):
@@ -96,7 +110,7 @@ def test_a_unit_is_a_keyed_hash_of_the_experiment():
 def test_every_field_of_a_row():
     parsed = LogLine.model_validate_json(line("a", {"prediction": 2}, key="u", microseconds=0))
     common = {
-        "request_id": "a",
+        "id": "a",
         "experiment": "e",
         "at": NOW,
         "status": 200,

@@ -71,6 +71,7 @@ def test_a_new_experiment_is_validated_stored_and_confirmed(bench):
     assert bench.changes == [done]
     assert bench.cache.running == {"digits": done.state}
     assert bench.reconciler.probed == [("a", "1.0"), ("b", "2.0")]
+    # The first change makes the key of feedback tokens: it was validated without one.
     assert bench.validated == [route_extension([done.state], bench.reconciler.route_states())]
 
 
@@ -189,7 +190,7 @@ def test_a_rollback_is_validated_and_restores_the_state_before(bench):
     done = bench.do("rollback")
     assert (done.what, done.who, done.why, done.restored) == ("rollback", "you", "because", first.id)
     assert done.state == first.state
-    assert bench.validated == [route_extension([first.state], bench.reconciler.route_states())]
+    assert bench.validated == [route_extension([first.state], bench.reconciler.route_states(), bench.cache.key)]
     assert bench.cache.running == {"digits": first.state}
     with pytest.raises(history.NothingToRollBackError):
         bench.do("rollback")
@@ -209,9 +210,9 @@ def test_a_change_that_envoy_refuses_is_not_stored(bench):
 def test_a_change_is_validated_with_all_other_experiments(bench):
     other = bench.create(experiment("other")).state
     mine = bench.create().state
-    assert bench.validated[-1] == route_extension([other, mine], bench.reconciler.route_states())
+    assert bench.validated[-1] == route_extension([other, mine], bench.reconciler.route_states(), bench.cache.key)
     moved = bench.do("set_weights", WEIGHTS).state
-    assert bench.validated[-1] == route_extension([moved, other], bench.reconciler.route_states())
+    assert bench.validated[-1] == route_extension([moved, other], bench.reconciler.route_states(), bench.cache.key)
 
 
 def test_a_change_waits_until_envoy_applies_it(bench):
@@ -223,7 +224,8 @@ def test_a_change_waits_until_envoy_applies_it(bench):
 def test_a_change_that_envoy_does_not_apply_is_stored(bench, monkeypatch):
     """Five seconds pass before each status, so the fourth comes after more than 15."""
     bench.reconciler.slow = 9
-    monkeypatch.setattr(manager, "time", SimpleNamespace(monotonic=lambda: 1000.0 + 5 * bench.reconciler.polls))
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 + 5 * bench.reconciler.polls, time=lambda: 0.0)
+    monkeypatch.setattr(manager, "time", clock)
     message = "change 1 is kept, but Envoy has not taken it yet: see /ready"
     with pytest.raises(NotAppliedError, match=f"^{re.escape(message)}$"):
         bench.create()

@@ -22,20 +22,27 @@ def test_requests_by_assigned_variant(engine, log):
     assert result["m@2.0"].failed.tolist() == [False, False, True, False, True]
     assert result["m@2.0"].seconds[0] == result["m@1.0"].seconds[0] == 0.025
     assert str(result["m@2.0"].seconds[1:].tolist()) == "[nan, nan, nan, nan]"
-    assert queries.shares(engine, "e", NOW) == {"m@1.0": (1, 1), "m@2.0": (5, 4)}
+    one, two, *others = result["m@2.0"].unit.tolist()
+    assert one == two not in others
+    assert len(set(others)) == 1  # the address of the requests without a key
+    assert queries.shares(engine, "e", NOW) == {"m@1.0": (1, 1), "m@2.0": (5, 2)}
 
 
-def test_the_reward_of_a_unit_is_its_mean(engine, log):
+def test_the_reward_of_a_unit_is_its_first(engine, log):
+    """A later one would change what has been looked at: no confidence sequence allows that."""
     log(line("a", key="u", time=NOW), line("b", key="u", time=NOW + 1), line("c", key="u", time=NOW + 2))
     log(line("d", key="u", time=NOW + 3, variant="m@1.0", source="fallback"), line("e", key="v"))
     log(line("f", key="w", time=NOW - 9), line("g", key="silent"))
     given = {"b": 1.0, "c": 0.0, "d": 9.0, "e": 0.25, "f": 9.0}
-    rows = [{"request_id": name, "received": NOW, "reward": reward, "label": None} for name, reward in given.items()]
+    rows = [
+        {"id": name, "received": NOW + number, "reward": reward, "label": None}
+        for number, (name, reward) in enumerate(given.items())
+    ]
     with write_session(engine) as session:
         insert_new(session, Feedback, [{**row, "status": "accepted"} for row in rows])
-        insert_new(session, Feedback, [{**rows[0], "request_id": "g", "status": "pending"}])
+        insert_new(session, Feedback, [{**rows[0], "id": "g", "status": "pending"}])
     result = {row.unit: row[1:] for row in queries.rewards(engine, "e", NOW)}
-    assert result == {unit_id("e", "u"): ("m@2.0", NOW, 0.5), unit_id("e", "v"): ("m@2.0", NOW, 0.25)}
+    assert result == {unit_id("e", "u"): ("m@2.0", NOW, 1.0), unit_id("e", "v"): ("m@2.0", NOW + 3, 0.25)}
 
 
 def test_a_copy_is_paired_with_its_live_request(engine, log):
@@ -44,7 +51,7 @@ def test_a_copy_is_paired_with_its_live_request(engine, log):
     log(line("b", mirror="m@3.0", variant=None, source=None, status=503))
     assert ids(engine, Exposure) == ids(engine, MirroredRequest) == ["a", "b"]
     pairs = queries.mirror_pairs(engine, "e", NOW)
-    assert [(pair.request_id, pair.variant, pair.mirror) for pair in pairs] == [
+    assert [(pair.id, pair.variant, pair.mirror) for pair in pairs] == [
         ("a", "m@2.0", "m@3.0"),
         ("b", "m@2.0", "m@3.0"),
     ]
@@ -73,18 +80,19 @@ def test_successful_and_failed_requests(database):
     assert queries.requests(database, "none", NOW) == {}
 
 
-def test_rewards_come_in_the_order_of_the_first_exposures(database):
+def test_rewards_come_in_the_order_of_the_feedback(database):
     insert_rows(
         database, Exposure, *(exposure_row(name, A, at=at, unit=name) for name, at in (("z", 1), ("b", 2), ("a", 2)))
     )
     insert_rows(database, Exposure, exposure_row("y", B, at=0, unit="z"), exposure_row("x", B, at=-1, unit="b"))
-    rows = [{"request_id": name, "received": NOW, "label": None, "status": "accepted"} for name in "zbayx"]
+    rows = [{"id": name, "received": NOW + 9, "label": None, "status": "accepted"} for name in "zbayx"]
+    rows[2]["received"] = NOW + 8
     insert_rows(database, Feedback, *({**row, "reward": float(number)} for number, row in enumerate(rows)))
     assert [(it.unit, it.variant, it.at - NOW, it.reward) for it in queries.rewards(database, "e", NOW)] == [
-        ("z", B, 0, 3),
-        ("z", A, 1, 0),
-        ("a", A, 2, 2),
-        ("b", A, 2, 1),
+        ("a", A, 8, 2),
+        ("b", A, 9, 1),
+        ("z", B, 9, 3),
+        ("z", A, 9, 0),
     ]
     assert queries.rewards(database, "f", NOW) == []
 
@@ -102,10 +110,10 @@ def test_pairs_are_in_the_order_of_time_and_of_one_experiment(database):
     ]
     insert_rows(database, Exposure, *rows)
     copy = {"experiment": "e", "variant": B, "at": NOW, "status": 500, "seconds": 0.5, "prediction": None}
-    insert_rows(database, MirroredRequest, *({**copy, "request_id": name} for name in "bafo"))
-    insert_rows(database, MirroredRequest, {**copy, "request_id": "alone"})
+    insert_rows(database, MirroredRequest, *({**copy, "id": name} for name in "bafo"))
+    insert_rows(database, MirroredRequest, {**copy, "id": "alone"})
     pairs = queries.mirror_pairs(database, "e", NOW)
-    assert [(it.request_id, it.at - NOW, it.seconds, it.mirror_seconds) for it in pairs] == [
+    assert [(it.id, it.at - NOW, it.seconds, it.mirror_seconds) for it in pairs] == [
         ("b", 2, 0.025, 0.5),
         ("a", 3, 0.025, 0.5),
     ]
@@ -146,11 +154,11 @@ def test_results_are_in_order_of_time_however_they_were_logged(database):
     insert_rows(
         database,
         Feedback,
-        *({"request_id": name, "received": NOW, "reward": 1.0, "status": "accepted"} for name in "cabd"),
+        *({"id": name, "received": NOW, "reward": 1.0, "status": "accepted"} for name in "cabd"),
     )
     copies = {"variant": "m@3.0", "experiment": "e", "status": 200, "seconds": None, "prediction": None}
-    insert_rows(database, MirroredRequest, *({**copies, "request_id": name, "at": NOW} for name in "cabd"))
+    insert_rows(database, MirroredRequest, *({**copies, "id": name, "at": NOW} for name in "cabd"))
     assert queries.requests(database, "e", NOW)[A].at.tolist() == [NOW + 2, NOW + 2, NOW + 3]
-    assert [row.unit for row in queries.rewards(database, "e", NOW)] == ["d", "a", "b", "c"]
+    assert [row.unit for row in queries.rewards(database, "e", NOW)] == ["a", "b", "c", "d"]
     assert [pair.at - NOW for pair in queries.mirror_pairs(database, "e", NOW)] == [1, 2, 2, 3]
     assert list(queries.shares(database, "e", NOW)) == [A, B]

@@ -2,7 +2,13 @@
 
 from marina.experiments import guardrail
 from marina.experiments.database import Exposure
-from marina.experiments.guardrail import MAX_REQUEST_SECONDS, WINDOW_SECONDS, RecentRequests, request_stats
+from marina.experiments.guardrail import (
+    MAX_REQUEST_SECONDS,
+    SHORT_SECONDS,
+    WINDOW_SECONDS,
+    RecentRequests,
+    request_stats,
+)
 from tests.experiments.log_lines import NOW
 from tests.experiments.rows import A, B, exposure_row, insert_rows
 
@@ -10,7 +16,7 @@ from tests.experiments.rows import A, B, exposure_row, insert_rows
 def counted(requests) -> dict[str, tuple[int, int, int]]:
     """Return requests, errors and latencies by variant."""
     windows = {name: request_stats(result) for name, result in requests.items()}
-    return {name: (it.requests, it.errors, len(it.seconds)) for name, it in windows.items()}
+    return {name: (it.users, it.errors, len(it.seconds)) for name, it in windows.items()}
 
 
 def test_polls_add_up_and_late_lines_are_counted(engine):
@@ -58,7 +64,7 @@ def test_counting_starts_again_after_an_hour(engine):
     assert counted(it.poll(NOW + WINDOW_SECONDS + 1)) == {}
     insert_rows(engine, Exposure, exposure_row("2", A, at=WINDOW_SECONDS + 2))
     assert counted(it.poll(NOW + WINDOW_SECONDS + 3)) == {A: (1, 0, 1)}
-    assert request_stats(None).requests == 0
+    assert request_stats(None).users == 0
 
 
 def test_the_window_ends_after_its_last_second(database):
@@ -87,4 +93,17 @@ def test_requests_at_the_horizon_are_counted_once(database):
 
 def test_stats_without_requests_are_zeros():
     it = request_stats(None)
-    assert (it.requests, it.errors, it.seconds.tolist()) == (0, 0, [])
+    assert (it.users, it.errors, it.seconds.tolist()) == (0, 0, [])
+
+
+def test_a_user_counts_once_in_a_window_with_the_first_request(database):
+    it = RecentRequests(database, "e", NOW)
+    rows = [exposure_row(f"{at}", A, at=at, unit="flood", status=500 if at < 40 else 200) for at in range(10, 110)]
+    insert_rows(database, Exposure, *rows, exposure_row("other", A, at=100, seconds=0.5))
+    requests = it.poll(NOW + 110)
+    assert len(requests[A].at) == 101
+    assert it.window_start(WINDOW_SECONDS, NOW + 110) == NOW
+    assert it.window_start(SHORT_SECONDS, NOW + 110) == NOW + 60
+    assert counted(requests) == {A: (2, 1, 1)}
+    stats = request_stats(requests[A], NOW + 60)
+    assert (stats.users, stats.errors, sorted(stats.seconds)) == (2, 0, [0.025, 0.5])

@@ -1,12 +1,14 @@
 """The state cache: routing works without the database."""
 
 import json
+import time
 
 import pytest
 
 from marina.errors import DatabaseReplacedError
 from marina.experiments import history
-from marina.experiments.manager import StateCache, cache_file
+from marina.experiments.feedback_token import signing_key
+from marina.experiments.manager import StateCache, cache_file, key_file
 from marina.experiments.routing.matcher_tree import route_extension
 from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
 from marina.settings import Settings
@@ -22,8 +24,11 @@ def test_the_last_state_is_available_without_a_database(engine, tmp_path):
     running = state(a=90, b=10)
     history.append(engine, running, "me", "create", "", after=0)
     cache.refresh(engine)
-    assert cache.route_extension(MODELS) == route_extension([running], MODELS)
-    assert StateCache(settings).states == {"e": running}  # control was restarted, and the database is down
+    assert cache.key == signing_key(engine, time.time())
+    assert cache.route_extension(MODELS) == route_extension([running], MODELS, cache.key)
+    assert key_file(settings).stat().st_mode & 0o777 == 0o600
+    restarted = StateCache(settings)  # and the database is down
+    assert (restarted.states, restarted.key) == ({"e": running}, cache.key)
     history.append(engine, running.model_copy(update={"running": False}), "me", "stop", "", after=1)
     cache.refresh(engine)
     assert cache.running == {}

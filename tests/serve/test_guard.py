@@ -12,6 +12,7 @@ CONTROL = "calm@1.0"
 CANDIDATES = {"errors": "faulty@1.0", "latency": "slow@1.0", "nothing": "twin@1.0"}
 SECONDS = 0.05
 RATE, SHARE = 50, 10  # requests a second, and percent of the candidate
+USERS = 100_000  # each request is a new user: the guard counts a user once
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def weights(change: dict) -> list[float]:
 @pytest.mark.parametrize("problem", ["errors", "latency"])
 def test_the_weight_of_a_worse_variant_is_set_to_0(bundle: Bundle, problem):
     create(bundle, problem, CANDIDATES[problem])
-    with Load(f"{bundle.settings.url}/predictions/{problem}", RATE) as load:
+    with Load(f"{bundle.settings.url}/predictions/{problem}", RATE, USERS) as load:
         eventually(lambda: len(history(bundle, problem)) > 1, "the guard acts", 90)
         rolled_back = len(load.responses)
         load.wait_for(100)

@@ -75,14 +75,16 @@ def _sentence(treatment: Arm, control: Arm, alpha: float) -> str:
         few = min(treatment, control, key=lambda arm: arm.n)
         return f"no sample: {few.name} has {few.n} users, each variant needs {MIN_UNITS}"
     interval = difference(treatment, control, alpha)
+    kind = ", asymptotic" if treatment.sample is None or control.sample is None else ""
     if decided is not Outcome.UNDECIDED:
-        gap = Interval(abs(interval.estimate), 0, 2 * interval.radius)
-        return f"{treatment.name} is {decided} than {control.name} by {_estimate(gap)}"
+        size, half = abs(interval.estimate), interval.radius
+        by = _estimate(Interval(size, size - half, size + half))
+        return f"{treatment.name} is {decided} than {control.name} by {by}{kind}"
     if not isfinite(interval.radius):
         return f"not yet: all rewards are {treatment.mean:.3g}"
     more = units_needed(treatment, control, alpha=alpha)
     users = f"about {_rounded(more):,} more users" if isfinite(more) else "no difference so far"
-    return f"not yet: {users} ({_estimate(interval)})"
+    return f"not yet: {users} ({_estimate(interval)}{kind})"
 
 
 def _estimate(interval: Interval) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from marina.experiments.history import Change
 from marina.experiments.queries import Requests, UnitReward
-from marina.experiments.report.summary import alpha_of
+from marina.experiments.report.summary import alpha_of, reward_bounds
 from marina.experiments.spec import Experiment
 from marina.experiments.statistics.confidence_sequences import Arm, Interval, difference
 
@@ -58,7 +58,7 @@ def shares(
 def reward(
     axes: Axes, experiment: Experiment, rewards: Sequence[UnitReward], changes: Sequence[Change], span: Span
 ) -> None:
-    """Plot the difference from the control over time, of the users seen by then, with its always-valid interval."""
+    """Plot the difference from the control over time, of the rewards given by then, with its always-valid interval."""
     moments = np.linspace(*span, MOMENTS + 1)[1:]
     tops = [0.0]
     for name, colour in colours(experiment).items():
@@ -82,12 +82,15 @@ def reward(
 def differences(
     experiment: Experiment, treatment: str, rewards: Sequence[UnitReward], moments: Array
 ) -> list[Interval]:
-    """Return the treatment's mean reward minus the control's, of the units seen by each of these moments."""
+    """Return the treatment's mean reward minus the control's, of the units with feedback by each of these moments."""
+
+    bounds = reward_bounds(experiment, rewards)
 
     def over_time(name: str) -> list[Arm]:
         pairs = [(unit.at, unit.reward) for unit in rewards if unit.variant == name]
         at, values = np.array(pairs).reshape(-1, 2).T  # in order of time
-        return [Arm.of(name, values[:count]) for count in np.searchsorted(at, moments, side="right")]
+        counts = np.searchsorted(at, moments, side="right").tolist()
+        return Arm.over_time(name, values, counts, bounds)
 
     arms = zip(over_time(treatment), over_time(experiment.control), strict=True)
     return [difference(arm, control, alpha_of(experiment)) for arm, control in arms]

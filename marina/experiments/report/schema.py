@@ -110,7 +110,8 @@ class Summary(ReportModel):
     """Figures of an experiment. Times are in seconds since the epoch.
 
     `at` is when the summary was made, `since` when the experiment was created, `since_weights` when its split last
-    changed. `sample_ratio` is a p-value. A mirror's figures are since the creation.
+    changed. `sample_ratio` is a p-value. `intervals` of rewards are exact where the rewards have bounds. A mirror's
+    figures are since the creation.
     """
 
     experiment: str
@@ -120,5 +121,6 @@ class Summary(ReportModel):
     since_weights: float
     last_change: LastChange
     sample_ratio: float
+    intervals: Literal["exact", "asymptotic"]
     variants: tuple[VariantSummary, ...]
     mirrored: tuple[Agreement, ...]

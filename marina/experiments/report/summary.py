@@ -30,6 +30,7 @@ def summarize(engine: Engine, state: State, changes: Sequence[Change], now: floa
     name, since, since_weights = state.experiment.name, creation(changes).at, last_split_change(changes).at
     ratio = sample_ratio(new_units(engine, name, since, since_weights), state.experiment.weights)
     arms = arms_of(state.experiment, queries.rewards(engine, name, since))
+    exact = all(arm.sample is not None for arm in arms.values() if arm.n) and state.experiment.reward is not None
     return Summary(
         experiment=name,
         at=now,
@@ -38,6 +39,7 @@ def summarize(engine: Engine, state: State, changes: Sequence[Change], now: floa
         since_weights=since_weights,
         last_change=LastChange.model_validate(changes[0]),
         sample_ratio=ratio,
+        intervals="exact" if exact else "asymptotic",
         variants=_variants(engine, state.experiment, since_weights, arms, ratio),
         mirrored=agreements(queries.mirror_pairs(engine, name, since)),
     )
@@ -49,7 +51,16 @@ def arms_of(experiment: Experiment, rewards: Sequence[UnitReward]) -> dict[str, 
     for unit in rewards:
         if unit.variant in by_variant:  # another node may have sent requests to variants that ran here before
             by_variant[unit.variant].append(unit.reward)
-    return {name: Arm.of(name, values) for name, values in by_variant.items()}
+    bounds = reward_bounds(experiment, rewards)
+    return {name: Arm.of(name, values, bounds) for name, values in by_variant.items()}
+
+
+def reward_bounds(experiment: Experiment, rewards: Sequence[UnitReward]) -> tuple[float, float] | None:
+    """Return the declared bounds; None where there are none, or where older feedback is outside."""
+    bounds = experiment.reward
+    if bounds is None or not all(bounds.low <= unit.reward <= bounds.high for unit in rewards):
+        return None
+    return bounds.low, bounds.high
 
 
 def alpha_of(experiment: Experiment) -> float:

@@ -23,12 +23,12 @@ from marina.serving.envoy.route_state import Models, RouteExtension, Upstream
 from marina.serving.envoy.routes import VERBS, direct_response
 
 
-def route_extension(states: Iterable[State], models: Models) -> RouteExtension:
-    """Return the routes, clusters and matchers of all running experiments."""
+def route_extension(states: Iterable[State], models: Models, key: str | None = None) -> RouteExtension:
+    """Return the routes, clusters and matchers of all running experiments; `key` signs feedback tokens."""
     running = [state for state in states if state.running]
     experiments = [state.experiment for state in running]
     return RouteExtension(
-        matchers=[_matcher(state, models) for state in running],
+        matchers=[_matcher(state, models, key) for state in running],
         upstreams=[_upstream(experiment, variant) for experiment in experiments for variant in experiment.variants],
         mirrors=[mirror_cluster(experiment) for experiment in experiments if experiment.mirror],
         inner=[route for experiment in experiments for route in inner_routes(experiment, models)],
@@ -45,7 +45,7 @@ def _upstream(experiment: Experiment, variant: Variant) -> Upstream:
     )
 
 
-def _matcher(state: State, models: Models) -> Json:
+def _matcher(state: State, models: Models, key: str | None) -> Json:
     """Return the field matcher of one experiment: its paths, and the tree below them."""
     experiment = state.experiment
     named = [
@@ -56,8 +56,8 @@ def _matcher(state: State, models: Models) -> Json:
     unknown = direct_response(
         {"prefix": "/"}, 400, f"X-Variant names none of the variants of {experiment.name}: {known}"
     )
-    by_key = _buckets(state, experiment.key_header, models)
-    by_request = _buckets(state, headers.REQUEST_ID, models)
+    by_key = _buckets(state, experiment.key_header, models, key)
+    by_request = _buckets(state, headers.REQUEST_ID, models, key)
     matchers = [
         *named,
         _when(_present(headers.VARIANT), _leaf(unknown)),
@@ -72,18 +72,21 @@ def _matcher(state: State, models: Models) -> Json:
     return {"predicate": on_path, "on_match": tree}
 
 
-def _buckets(state: State, key: str, models: Models) -> Json:
-    """Return the matchers of the split, last run of buckets first: each matches buckets from its first one on."""
+def _buckets(state: State, header: str, models: Models, key: str | None) -> Json:
+    """Return the matchers of the split by a header's hash, last run of buckets first.
+
+    Each matches buckets from its first one on.
+    """
     experiment, split = state.experiment, state.split
-    leaves = {variant.name: _leaf(*split_routes(experiment, variant, models)) for variant in experiment.variants}
-    matchers = [_when(_bucket(experiment, key, first), leaves[name]) for first, name in reversed(split[1:])]
+    leaves = {variant.name: _leaf(*split_routes(experiment, variant, models, key)) for variant in experiment.variants}
+    matchers = [_when(_bucket(experiment, header, first), leaves[name]) for first, name in reversed(split[1:])]
     first = leaves[split[0][1]]
     return {"matcher": {"matcher_list": {"matchers": matchers}, "on_no_match": first}} if matchers else first
 
 
-def _bucket(experiment: Experiment, key: str, first: int) -> Json:
-    """Return the predicate xxHash64(key, seed) % BUCKETS >= first."""
-    return _hashed(key, threshold=first, modulo=BUCKETS, seed=str(experiment.seed))
+def _bucket(experiment: Experiment, header: str, first: int) -> Json:
+    """Return the predicate xxHash64(value, seed) % BUCKETS >= first, of the header's value."""
+    return _hashed(header, threshold=first, modulo=BUCKETS, seed=str(experiment.seed))
 
 
 def _present(name: str) -> Json:

@@ -13,6 +13,7 @@ from marina.serving.envoy.routes import (
     VERBS,
     delay_filter,
     direct_response,
+    feedback_token_filter,
     forward,
     other_host_predicate,
     retry_policy_of,
@@ -44,14 +45,16 @@ def header_routes(variant: Variant, models: Models) -> list[Json]:
     return with_content_type(route, version)
 
 
-def split_routes(experiment: Experiment, variant: Variant, models: Models) -> list[Json]:
+def split_routes(experiment: Experiment, variant: Variant, models: Models, key: str | None = None) -> list[Json]:
     """Return the routes of a variant that the split chose.
 
-    Where the variant fails, the control responds, through the inner listener.
+    Where the variant fails, the control responds, through the inner listener. `key` signs feedback tokens; without one
+    the responses have none.
     """
     version = version_state(models, variant.model, variant.version)
     labels = {
         headers.EXPERIMENT: experiment.name,
+        headers.EXPOSURE_ID: "%UNIQUE_ID%",
         headers.ASSIGNED_VARIANT: variant.name,
         headers.EXPERIMENT_KEY: f"%REQ({experiment.key_header})%",
     }
@@ -71,7 +74,20 @@ def split_routes(experiment: Experiment, variant: Variant, models: Models) -> li
         control_seconds = version_state(models, control.model, control.version).deadline + GRACE_SECONDS
         route["route"] |= {total: f"{version.deadline + GRACE_SECONDS + control_seconds:g}s"}
         route["route"]["retry_policy"][each] = f"{max(version.deadline + GRACE_SECONDS, control_seconds):g}s"
-    return with_content_type(route | added | delay_filter(version), version)
+    return with_content_type(
+        _merged(route, added, delay_filter(version), feedback_token_filter(experiment.name, key) if key else {}),
+        version,
+    )
+
+
+def _merged(route: Json, *parts: Json) -> Json:
+    """Return the route with the fields of all parts; their lists and mappings are joined."""
+    result = dict(route)
+    for part in parts:
+        for field, value in part.items():
+            before = result.get(field, type(value)())
+            result[field] = [*before, *value] if isinstance(value, list) else {**before, **value}
+    return result
 
 
 def inner_routes(experiment: Experiment, models: Models) -> list[Json]:

@@ -7,7 +7,7 @@ from marina import headers
 from marina.files import write_atomic
 from marina.serving.envoy import access, audit_log, certificate, limits, node_tls, refusals
 from marina.serving.envoy.config import Json, address, listening_pipe, typed, watched
-from marina.serving.envoy.routes import INNER, ROUTES, TOKEN
+from marina.serving.envoy.routes import FEEDBACK_FILTER, INNER, ROUTES, TOKEN
 from marina.serving.envoy.security_headers import header_filter
 from marina.serving.torchserve import process
 from marina.settings import Settings
@@ -25,6 +25,7 @@ ERRORS = {
 # "misc" would warn of every field of limits.body_buffer, which is marked as work in progress: docs/decisions/0082.
 LOG_OPTIONS = ("-l", "warning", "--component-log-level", "misc:error")
 LUA = Path(__file__).with_name("request.lua")
+FEEDBACK_LUA = Path(__file__).with_name("feedback_token.lua")
 
 
 def local_replies(settings: Settings, limit: int) -> Json:
@@ -78,7 +79,9 @@ def exposure_log(settings: Settings, marker: str) -> Json:
     """
     fields = {
         "time": "%START_TIME(%s.%6f)%",
+        "id": _request_header(headers.EXPOSURE_ID),
         "request_id": _request_header(headers.REQUEST_ID),
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         "experiment": _request_header(headers.EXPERIMENT),
         "key": _request_header(headers.EXPERIMENT_KEY),
         "assigned": _request_header(headers.ASSIGNED_VARIANT),
@@ -87,7 +90,8 @@ def exposure_log(settings: Settings, marker: str) -> Json:
         "source": _response_header(headers.VARIANT_SOURCE),
         "prediction": _response_header(headers.PREDICTION),
         "status": "%RESPONSE_CODE%",
-        "microseconds": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+        # The service time: how fast the client sends its request and reads the response is not the variant's doing.
+        "microseconds": "%COMMON_DURATION(US_TX_END:US_RX_BEG:us)%",
         "flags": "%RESPONSE_FLAGS%",
     }
     log = typed(
@@ -126,6 +130,14 @@ def filters(settings: Settings, limit: int) -> list[Json]:
         {
             "name": "envoy.filters.http.credential_injector",
             "typed_config": typed(injector, overwrite=True, credential=credential),
+        },
+        # Active only on the routes of experiments (marina.serving.envoy.routes.feedback_token_filter).
+        {
+            "name": FEEDBACK_FILTER,
+            "typed_config": typed(
+                "extensions.filters.http.lua.v3.Lua",
+                source_codes={FEEDBACK_FILTER: {"inline_string": FEEDBACK_LUA.read_text()}},
+            ),
         },
         # Active only on routes with a delay (marina.serving.envoy.routes.delay_filter).
         {"name": "envoy.filters.http.fault", "typed_config": typed("extensions.filters.http.fault.v3.HTTPFault")},

@@ -17,6 +17,7 @@ from marina.serving.envoy.route_state import (
 )
 
 VERBS = ("predictions", "explanations")
+FEEDBACK_FILTER = "marina.feedback_token"
 # Names of the public and the inner RouteConfiguration, and of the secret.
 ROUTES, INNER, TOKEN = "marina", "inner", "inference-token"
 # TorchServe may use all of its responseTimeout; after that Envoy responds.
@@ -79,6 +80,17 @@ def delay_filter(state: VersionRouteState) -> Json:
     delay = {"fixed_delay": f"{HOLD_SECONDS}s", "percentage": {"numerator": 100}}
     pause = typed("extensions.filters.http.fault.v3.HTTPFault", delay=delay)
     return {"typed_per_filter_config": {"envoy.filters.http.fault": pause}} if state.hold else {}
+
+
+def feedback_token_filter(experiment: str, key: str) -> Json:
+    """Return the fields of an experiment's route by which its responses carry a token that is signed with `key`."""
+    claims = f"%REQ({headers.EXPOSURE_ID.upper()})% %START_TIME(%s)% %REQ({headers.REQUEST_ID.upper()})%"
+    context = {"experiment": experiment, "key": key}
+    signing = typed("extensions.filters.http.lua.v3.LuaPerRoute", name=FEEDBACK_FILTER, filter_context=context)
+    return {
+        "response_headers_to_add": header_additions({headers.FEEDBACK_TOKEN: claims}, "OVERWRITE_IF_EXISTS_OR_ADD"),
+        "typed_per_filter_config": {FEEDBACK_FILTER: signing},
+    }
 
 
 def model_routes(name: str, model: ModelRouteState) -> list[Json]:

@@ -24,7 +24,7 @@ def test_the_weight_of_a_worse_variant_is_set_to_0(harness, caplog):
     ((name, weights, who, why, what),) = harness.run_passes()
     assert (name, who, what) == ("e", "guard", "guard")
     assert weights == {A: 70, B: 30, C: 0}
-    assert why == f"{C}: errors: 60.00% of 100 requests, of the control's 900 0.00%; more than 1.00% above"
+    assert why == f"{C}: errors: 60.00% of 100 users, of the control's 900 0.00%; more than 1.00% above"
     messages = [record.getMessage() for record in caplog.records if record.name == "marina.experiments.control_loop"]
     assert messages == [f"e: {C} goes back to 0: {why.removeprefix(f'{C}: ')}"]
 

@@ -7,19 +7,19 @@ from marina.experiments.database import Exposure, Feedback
 from marina.serving.envoy import gateway
 from marina.serving.envoy.bootstrap import exposures_file
 from tests.experiments.log_lines import NOW, add, ids, line
-from tests.experiments.rows import A, exposure_row, insert_rows
+from tests.experiments.rows import A, claims, exposure_row, insert_rows
 
 
 def test_the_whole_log_is_read_and_feedback_resolved(harness, monkeypatch):
     monkeypatch.setattr(log_ingest, "BATCH", 2)
-    feedback.record(harness.engine, "3", 1.0, None, NOW)
-    feedback.record(harness.engine, "never", 1.0, None, NOW)
+    feedback.record(harness.engine, claims("3"), 1.0, None, NOW)
+    feedback.record(harness.engine, claims("never"), 1.0, None, NOW)
     harness.now = feedback.LOG_WAIT_SECONDS + 1
     add(exposures_file(harness.settings), *(line(str(number)) for number in range(5)))
     harness.run_passes()
     assert ids(harness.engine) == list("01234")
-    assert feedback.find(harness.engine, "3").status == "accepted"
-    assert feedback.find(harness.engine, "never").status == "unknown"
+    assert feedback.find(harness.engine, claims("3")).status == "accepted"
+    assert feedback.find(harness.engine, claims("never")).status == "unknown"
 
 
 def test_a_change_of_another_node_is_loaded(harness):

@@ -13,7 +13,7 @@ from tests.experiments.rows import A, B, C, state
 
 
 def pair(variant: str, mirror: str, **fields) -> MirrorPair:
-    common = {"request_id": "r", "at": 0.0, "variant": variant, "mirror": mirror, "status": 200, "mirror_status": 200}
+    common = {"id": "r", "at": 0.0, "variant": variant, "mirror": mirror, "status": 200, "mirror_status": 200}
     rest = {"seconds": 0.01, "mirror_seconds": 0.02, "prediction": None, "mirror_prediction": None}
     return MirrorPair(**{**common, **rest, **fields})
 

@@ -44,7 +44,7 @@ def images(text: str) -> list[bytes]:
 def test_the_page_has_verdict_figures_and_plots_and_loads_nothing(engine, tmp_path):
     insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
     insert_rewarded_users(engine, B, [0.75, 1.25] * 100)
-    copy = {"request_id": f"{A}0", "experiment": "e", "at": NOW, "variant": "mirrored@3.0", "status": 200}
+    copy = {"id": f"{A}0", "experiment": "e", "at": NOW, "variant": "mirrored@3.0", "status": 200}
     insert_rows(engine, MirroredRequest, {**copy, "seconds": 0.0625, "prediction": None})
     text = written(engine, tmp_path, history(CREATED, (500, "stop", CREATED[2].model_copy(update={"running": False}))))
     verdict = re.search(r'<p class="verdict better">(.*)</p>', text)[1]
@@ -79,9 +79,30 @@ def test_a_page_with_nothing_but_failures_and_equal_rewards(engine, tmp_path):
         engine, Exposure, *(exposure_row(f"bad{number}", B, at=600, status=500, seconds=None) for number in range(9))
     )
     text = written(engine, tmp_path, history(CREATED, (500, "weights", state(a=90, b=10))))
-    assert "not yet: all rewards are 1" in text
+    assert re.search(r"not yet: no difference so far \(0.00 ± 0.\d+\)<", text)
     assert "9 (100 %)" in text
-    assert len(images(text)) == 1
+    assert len(images(text)) == 2
+
+
+def test_without_bounds_of_the_reward_the_intervals_are_called_asymptotic(engine, tmp_path):
+    unbounded = CREATED[2].experiment.with_fields(reward=None)
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [0.75, 1.25] * 100)
+    for experiment, reason in ((unbounded, "no bounds"), (CREATED[2].experiment, "1.25 is from before the bounds")):
+        it = CREATED[2].model_copy(update={"experiment": experiment})
+        changes = history((0, "create", it))
+        assert summarize(engine, it, changes, NOW + 1000).intervals == "asymptotic", reason
+        text = written(engine, tmp_path, changes)
+        assert "The intervals are <b>asymptotic</b>" in text
+        assert re.search(r"is better than a@1.0 by 0.50 ± 0.\d+, asymptotic<", text)
+
+
+def test_of_bounded_rewards_the_intervals_are_exact(engine, tmp_path):
+    insert_rewarded_users(engine, A, [0.0, 1.0] * 100)
+    insert_rewarded_users(engine, B, [1.0] * 200)
+    changes = history(CREATED)
+    assert summarize(engine, CREATED[2], changes, NOW + 1000).intervals == "exact"
+    assert "asymptotic" not in written(engine, tmp_path, changes)
 
 
 def test_a_page_of_many_variants_warns_of_a_mismatch(engine, tmp_path):
@@ -103,7 +124,7 @@ def test_the_reward_over_time_ends_at_the_summary_s_value(engine):
     insert_rows(engine, Exposure, *late)
     changes = history(CREATED)
     result = queries.rewards(engine, "e", NOW)
-    moments = np.array([NOW + 99, NOW + 100, NOW + 1000])
+    moments = np.array([NOW + 199, NOW + 200, NOW + 1000])
     before, first, last = plots.differences(CREATED[2].experiment, B, result, moments)
     assert not np.isfinite(before.low)
     bounds = summarize(engine, changes[0].state, changes, NOW + 1000).variants[1].comparison.difference

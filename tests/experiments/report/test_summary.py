@@ -93,7 +93,7 @@ def test_the_sample_ratio_is_of_new_units_once_the_split_has_settled(engine):
 def test_a_mirror_is_compared_with_each_variant_that_was_live(engine):
     def pair(name: str, live: dict, copy: dict) -> None:
         insert_rows(engine, Exposure, exposure_row(name, live.pop("assigned", A), **live))
-        common = {"request_id": name, "experiment": "e", "at": NOW + 100, "variant": C}
+        common = {"id": name, "experiment": "e", "at": NOW + 100, "variant": C}
         insert_rows(engine, MirroredRequest, {**common, "status": 200, "seconds": 0.05, "prediction": None, **copy})
 
     def label(name: str, probability: float) -> dict:

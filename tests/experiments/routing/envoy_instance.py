@@ -25,6 +25,7 @@ from tests.serve.support.bundle import eventually, free_ports
 
 CLIENTS = 4
 A, B = "a@1.0", "b@2.0"
+KEY = "6b" * 32  # of feedback tokens
 
 
 def experiment(name: str = "digits", **fields) -> Experiment:
@@ -122,7 +123,7 @@ class EnvoyInstance:
     def publish(self, *states: State) -> None:
         """Publish routes as control does, and wait until Envoy applies them."""
         versions = gateway.publish(
-            self.settings, self.route_states, "token", route_extension(states, self.route_states)
+            self.settings, self.route_states, "token", route_extension(states, self.route_states, KEY)
         )
         if self.process is None:
             bootstrap.render(self.settings)

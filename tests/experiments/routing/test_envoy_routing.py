@@ -1,5 +1,7 @@
 """Routing of an experiment in a real Envoy: variants, response headers and log."""
 
+import socket
+import time
 import uuid
 from collections import Counter
 from math import sqrt
@@ -8,11 +10,12 @@ import pytest
 import xxhash
 
 from marina.errors import MarinaError
+from marina.experiments.feedback_token import Claims, verify
 from marina.experiments.routing.matcher_tree import route_extension
 from marina.experiments.split import BUCKETS, bucket_owners, rebalance
 from marina.serving.envoy import gateway
 from marina.serving.envoy.route_state import ModelRouteState, VersionRouteState
-from tests.experiments.routing.envoy_instance import A, B, EnvoyInstance, experiment, state, temporary_envoy
+from tests.experiments.routing.envoy_instance import KEY, A, B, EnvoyInstance, experiment, state, temporary_envoy
 
 USERS = 10_000
 
@@ -115,6 +118,38 @@ def test_every_request_of_an_experiment_is_logged(envoy):
         assert line["prediction"] == "%7B%22label%22%3A%20%227%22%7D"
         assert 0 < line["microseconds"] < 60_000_000
         assert float(line["time"]) > 1.7e9
+        assert line["client"] == "127.0.0.1"
+        claims = verify(response.headers["x-feedback-token"], line["request_id"], [KEY])
+        assert claims == Claims("digits", line["id"], int(float(line["time"])), line["request_id"])
+
+
+def test_each_response_has_a_token_of_its_own(envoy):
+    """Whatever the client sends; a repeated request id does not make two requests one, nor does a made-up exposure."""
+    envoy.publish(state(experiment()))
+    forged = {"x-request-id": "ada-1", "x-marina-exposure": "mine", "x-feedback-token": "mine"}
+    replies = envoy.send([forged, forged, {"x-request-id": "a" * 300}])
+    claims = [verify(reply.headers["x-feedback-token"], reply.headers["x-request-id"], [KEY]) for reply in replies]
+    assert len({claim.exposure for claim in claims} - {"mine"}) == 3
+    assert {line["id"] for line in envoy.exposures(3)} == {claim.exposure for claim in claims}
+    for path, sent in (("/predictions/b/2.0", forged), ("/predictions/digits", {**forged, "x-variant": B})):
+        assert envoy.send([sent], path)[0].headers["x-feedback-token"] is None
+    envoy.route_states["a"] = ModelRouteState("1.0", {"1.0": VersionRouteState(20, (503, "closed"))})
+    envoy.publish(state(experiment().with_weights({A: 100, B: 0})))
+    refused = envoy.send([forged])[0]
+    assert (refused.status, refused.headers["x-feedback-token"]) == (503, None)
+
+
+def test_a_slow_client_does_not_make_a_variant_slow(envoy):
+    """Neither what it takes to send the request counts, nor to read the response."""
+    envoy.publish(state(experiment()))
+    envoy.upstream.delays["a/1.0"] = envoy.upstream.delays["b/2.0"] = 0.1
+    with socket.create_connection(("127.0.0.1", envoy.settings.port)) as client:
+        client.sendall(b"POST /predictions/digits HTTP/1.1\r\nhost: m\r\ncontent-length: 2\r\n\r\n{")
+        time.sleep(1.5)
+        client.sendall(b"}")
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    (line,) = envoy.exposures(1)
+    assert 100_000 <= line["microseconds"] < 1_000_000
 
 
 def test_a_share_is_mirrored_and_a_hung_mirror_blocks_nobody(envoy):

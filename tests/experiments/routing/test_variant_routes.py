@@ -26,7 +26,12 @@ def response(variant: str, source: str, action: str = OVERWRITE) -> list:
 
 
 def marks(variant: str, name: str = "digits") -> list:
-    named = {"x-marina-experiment": name, "x-marina-variant": variant, "x-marina-key": "%REQ(X-User-Id)%"}
+    named = {
+        "x-marina-experiment": name,
+        "x-marina-exposure": "%UNIQUE_ID%",
+        "x-marina-variant": variant,
+        "x-marina-key": "%REQ(X-User-Id)%",
+    }
     return header_additions(named, OVERWRITE)
 
 
@@ -80,6 +85,19 @@ def test_the_control_has_no_backup():
         "request_headers_to_add": [*marks(A), *HIDDEN],
         "response_headers_to_add": response(A, "split", "ADD_IF_ABSENT"),
     }
+
+
+def test_with_a_key_the_responses_carry_a_signed_token():
+    plain, signing = (split_routes(experiment(), experiment().variant(A), models(), key)[-1] for key in (None, "6b6b"))
+    token = signing.pop("typed_per_filter_config")["marina.feedback_token"]
+    assert token["filter_context"] == {"experiment": "digits", "key": "6b6b"}
+    *rest, claims = signing.pop("response_headers_to_add")
+    assert rest == plain.pop("response_headers_to_add")
+    assert claims["header"]["key"] == "x-feedback-token"
+    assert signing == plain
+    held = models(a=VersionRouteState(20, hold=True))
+    (held_route,) = split_routes(experiment(), experiment().variant(A), held, "6b6b")[-1:]
+    assert len(held_route["typed_per_filter_config"]) == 2
 
 
 def test_a_treatment_s_timeout_includes_the_control_s():

@@ -166,10 +166,10 @@ def test_sample_ratio_of_many_variants_and_of_none():
 @pytest.mark.parametrize(
     ("arms", "expected", "words"),
     [
-        ((5_000, 0.15, 5_000, 0.1), Outcome.BETTER, "new is better than old by 0.050 ± 0.021"),
-        ((5_000, 0.1, 5_000, 0.15), Outcome.WORSE, "new is worse than old by 0.050 ± 0.021"),
-        ((5_000, 0.11, 5_000, 0.1), Outcome.UNDECIDED, "not yet: about 30,000 more users (0.010 ± 0.019)"),
-        ((5_000, 0.1, 5_000, 0.1), Outcome.UNDECIDED, "not yet: no difference so far (0.000 ± 0.018)"),
+        ((5_000, 0.15, 5_000, 0.1), Outcome.BETTER, "new is better than old by 0.050 ± 0.021, asymptotic"),
+        ((5_000, 0.1, 5_000, 0.15), Outcome.WORSE, "new is worse than old by 0.050 ± 0.021, asymptotic"),
+        ((5_000, 0.11, 5_000, 0.1), Outcome.UNDECIDED, "not yet: about 30,000 more users (0.010 ± 0.019, asymptotic)"),
+        ((5_000, 0.1, 5_000, 0.1), Outcome.UNDECIDED, "not yet: no difference so far (0.000 ± 0.018, asymptotic)"),
         ((5_000, 1.0, 5_000, 1.0), Outcome.UNDECIDED, "not yet: all rewards are 1"),
         ((12, 0.5, 5_000, 0.1), Outcome.NO_DATA, "no sample: new has 12 users, each variant needs 30"),
     ],

@@ -133,7 +133,9 @@ def test_requests_to_a_variant_without_workers_fall_back_and_count_as_its_errors
     fallbacks = [response for response in load.responses if response.source == "fallback"]
     assert {response.variant for response in fallbacks} == {A}
     assert {response.user for response in fallbacks} <= of_b
-    feedback = bundle.http.post("/v1/feedback", json={"request_id": fallbacks[0].request_id, "reward": 1})
+    token = {"x-feedback-token": fallbacks[0].token}
+    body = {"request_id": fallbacks[0].request_id, "reward": 1}
+    feedback = bundle.http.post("/v1/feedback", json=body, headers=token)
     assert feedback.status_code in (200, 202)
     assert {response.variant for response in load.responses if response.user not in of_b} == {A}
     beta = next(it for it in known(bundle)["summary"]["variants"] if it["name"] == B)

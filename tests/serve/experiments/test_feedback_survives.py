@@ -23,15 +23,21 @@ def bundle(instance: Bundle) -> Bundle:
         instance.pack(name, batch=8)
     instance.do("serve")
     variants = [{"model": "alpha", "version": "1.0", "weight": 50}, {"model": "beta", "version": "1.0", "weight": 50}]
-    body = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0"}}
+    bounds = {"low": 0, "high": COUNT}
+    body = {"experiment": {"name": "digits", "variants": variants, "control": "alpha@1.0", "reward": bounds}}
     assert instance.experiments("POST", **body).status_code == 201
     return instance
+
+
+def exposure(token: str) -> str:
+    return token.rsplit(".", 3)[1]
 
 
 def test_every_acknowledged_feedback_is_stored_once_after_kills(bundle: Bundle):
     with Load(f"{bundle.settings.url}/predictions/digits", rate=150) as load:
         load.wait_for(COUNT)
-    ids = [response.request_id for response in load.responses if response.request_id][:COUNT]
+    tokens = {response.request_id: response.token for response in load.responses if response.request_id}
+    ids = list(tokens)[:COUNT]
     assert len(set(ids)) == COUNT
     acknowledged: set[str] = set()
 
@@ -40,7 +46,9 @@ def test_every_acknowledged_feedback_is_stored_once_after_kills(bundle: Bundle):
             for number, request_id in enumerate(ids):
                 while request_id not in acknowledged:
                     try:
-                        response = client.post("/v1/feedback", json={"request_id": request_id, "reward": number})
+                        body = {"request_id": request_id, "reward": number}
+                        token = {"x-feedback-token": tokens[request_id]}
+                        response = client.post("/v1/feedback", json=body, headers=token)
                     except httpx.TransportError:
                         continue
                     assert response.status_code in (200, 202, 503), response.text
@@ -57,11 +65,11 @@ def test_every_acknowledged_feedback_is_stored_once_after_kills(bundle: Bundle):
 
     def stored() -> dict[str, tuple[float | None, str]]:
         with read_session(connect(bundle.settings.database_url)) as session:
-            return {row.request_id: (row.reward, row.status) for row in session.query(Feedback)}
+            return {row.id: (row.reward, row.status) for row in session.query(Feedback)}
 
     eventually(
         lambda: all(status == "accepted" for _, status in stored().values()),
         "all feedback is matched with its request",
         90,
     )
-    assert stored() == {request_id: (float(number), "accepted") for number, request_id in enumerate(ids)}
+    assert stored() == {exposure(tokens[name]): (float(number), "accepted") for number, name in enumerate(ids)}

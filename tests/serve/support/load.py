@@ -21,7 +21,11 @@ class ReceivedResponse:
     variant: str = ""
     source: str = ""
     request_id: str = ""
+    token: str = ""  # for feedback
     pid: int = 0  # of the worker, where it reports it
+
+
+HEADERS = ("x-variant", "x-variant-source", "x-request-id", "x-feedback-token")
 
 
 @dataclass
@@ -65,9 +69,9 @@ class Load:
         except httpx.TransportError:
             self.responses.append(ReceivedResponse(user, 0))
             return
-        headers = (response.headers.get(name, "") for name in ("x-variant", "x-variant-source", "x-request-id"))
+        headers = (response.headers.get(name, "") for name in HEADERS)
         pid = response.json().get("pid", 0)
-        self.responses.append(ReceivedResponse(user, response.status_code, *headers, pid))
+        self.responses.append(ReceivedResponse(user, response.status_code, *headers, pid=pid))
 
     def wait_for(self, count: int) -> None:
         """Wait until `count` more responses have arrived."""

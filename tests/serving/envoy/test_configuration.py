@@ -52,7 +52,9 @@ def test_the_bootstrap(settings, places, monkeypatch):
     assert second["filters"][1] is first["filters"][1]
     manager = second["filters"].pop()["typed_config"]
     script = manager["http_filters"][1]["typed_config"]["default_source_code"]
-    assert script.pop("inline_string").endswith((ROOT / "marina" / "serving" / "envoy" / "request.lua").read_text())
+    signing = manager["http_filters"][3]["typed_config"]["source_codes"]["marina.feedback_token"]
+    for each, file in ((script, "request.lua"), (signing, "feedback_token.lua")):
+        assert each.pop("inline_string").endswith((ROOT / "marina" / "serving" / "envoy" / file).read_text())
     assert_recorded("bootstrap", config, places)
 
 
