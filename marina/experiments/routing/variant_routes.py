@@ -69,15 +69,14 @@ def split_routes(experiment: Experiment, variant: Variant, models: Models, key: 
     route["route"] |= _mirror_policies(experiment, variant)
     if variant.name != experiment.control:
         route["route"]["retry_policy"] = _fallback_policy(version)
-        total, each = ("idle_timeout", "per_try_idle_timeout") if version.streams else ("timeout", "per_try_timeout")
         control = experiment.variant(experiment.control)
         control_seconds = version_state(models, control.model, control.version).deadline + GRACE_SECONDS
-        route["route"] |= {total: f"{version.deadline + GRACE_SECONDS + control_seconds:g}s"}
+        both = f"{version.deadline + GRACE_SECONDS + control_seconds:g}s"  # nothing may be sent until the second try
+        route["route"] |= {"idle_timeout": both} if version.streams else {"idle_timeout": both, "timeout": both}
+        each = "per_try_idle_timeout" if version.streams else "per_try_timeout"
         route["route"]["retry_policy"][each] = f"{max(version.deadline + GRACE_SECONDS, control_seconds):g}s"
-    return with_content_type(
-        _merged(route, added, delay_filter(version), feedback_token_filter(experiment.name, key) if key else {}),
-        version,
-    )
+    signed = feedback_token_filter(experiment.name, key) if key else {}
+    return with_content_type(_merged(route, added, delay_filter(version), signed), version)
 
 
 def _merged(route: Json, *parts: Json) -> Json:

@@ -23,6 +23,7 @@ ROUTES, INNER, TOKEN = "marina", "inner", "inference-token"
 # TorchServe may use all of its responseTimeout; after that Envoy responds.
 GRACE_SECONDS = 5
 HOLD_SECONDS = 3
+ANY_SIZE = 1 << 31  # bytes of a request
 CONTROL_PATHS = ("/v1", "/docs", "/openapi.json", "/ready")
 # Retry only what never reached TorchServe: a second inference would double the load.
 NEVER_SENT = "connect-failure,refused-stream,reset-before-request"
@@ -164,5 +165,6 @@ def inner_table(extension: RouteExtension) -> Json:
 
 
 def _table(name: str, content: Json) -> Json:
-    host = {"name": name, "domains": ["*"], **content}
+    # A request can be sent again, or copied to a mirror, whatever its size: limits.body_buffer has bounded it.
+    host = {"name": name, "domains": ["*"], "request_body_buffer_limit": ANY_SIZE, **content}
     return typed("config.route.v3.RouteConfiguration", name=name, virtual_hosts=[host])
