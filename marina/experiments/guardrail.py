@@ -87,9 +87,7 @@ def _latency(candidate: Array, control: Array, factor: float, threshold: float) 
     observed, usual = (np.quantile(seconds, list(QUANTILES.values())) for seconds in (candidate, control))
     for index, (name, quantile) in enumerate(QUANTILES.items()):
         slow = candidate > factor * usual[index]
-        if (
-            observed[index] <= factor * usual[index] or slow.sum() < MIN_USERS
-        ):  # cheap, and nearly always decides
+        if observed[index] <= factor * usual[index] or slow.sum() < MIN_USERS:  # cheap, and nearly always decides
             continue
         if quantile_slower(candidate, control, factor, quantile) >= threshold:
             return (
