@@ -19,6 +19,8 @@ from marina.experiments.statistics.sequential_tests import Array, quantile_slowe
 
 ALPHA = 0.01  # probability of rejecting a candidate that is as good as the control, however often it is tested
 TESTS = 3  # errors, median and p99 share ALPHA
+# Users who must be affected: beside 10,000 users of the control, the first user of a candidate is evidence enough.
+MIN_USERS = 3
 MIN_LOG_RATIO = 1.0  # nats by which an excess above the tolerance must be likelier than one within it
 QUANTILES = {"median": 0.5, "p99": 0.99}
 
@@ -67,7 +69,7 @@ def _errors(candidate: RequestStats, control: RequestStats, tolerance: float, th
     Certainty of the latter, too, would take several times as long: 5 % is only 0.04 nats a user from 1 %.
     """
     rates = [stats.errors / max(stats.users, 1) for stats in (candidate, control)]
-    if rates[0] - rates[1] <= tolerance:
+    if candidate.errors < MIN_USERS or rates[0] - rates[1] <= tolerance:
         return None
     counts = (candidate.errors, candidate.users, control.errors, control.users)
     if rate_higher(*counts) < threshold or rate_gap(*counts, tolerance) < MIN_LOG_RATIO:
@@ -84,7 +86,8 @@ def _latency(candidate: Array, control: Array, factor: float, threshold: float) 
         return None
     observed, usual = (np.quantile(seconds, list(QUANTILES.values())) for seconds in (candidate, control))
     for index, (name, quantile) in enumerate(QUANTILES.items()):
-        if observed[index] <= factor * usual[index]:  # a cheap test, which nearly always decides
+        slow = candidate > factor * usual[index]
+        if observed[index] <= factor * usual[index] or slow.sum() < MIN_USERS:  # cheap, and nearly always decides
             continue
         if quantile_slower(candidate, control, factor, quantile) >= threshold:
             return (

@@ -200,6 +200,16 @@ def test_without_data_there_is_no_violation(candidate, control):
     assert violation(candidate, control, GUARD) is None
 
 
+@pytest.mark.parametrize("window", THRESHOLDS)
+def test_one_or_two_users_are_no_violation_however_many_the_control_has(window):
+    control = RequestStats(1_000_000, 0, np.full(1_000_000, 0.02))
+    for users in (1, 2):
+        assert rate_higher(users, users, 0, 1_000_000) > THRESHOLDS[window]
+        for candidate in (RequestStats(users, users, NONE), RequestStats(users, 0, np.full(users, 9.0))):
+            assert violation(candidate, control, GUARD, window) is None
+    assert violation(RequestStats(3, 3, NONE), control, GUARD, window) is not None
+
+
 def test_differences_within_the_tolerance_are_no_violation():
     none = np.array([])
     guard = Guard(errors=0.5)

@@ -1,4 +1,4 @@
-"""Coverage of every interval that the report shows, at all looks, in simulated experiments of six kinds."""
+"""Coverage of every interval that the report shows, at all evaluations, in simulated experiments of six kinds."""
 
 from collections.abc import Callable
 from math import log
