@@ -16,15 +16,13 @@ from marina.cli import (
     experiments,
     import_model,
     inference,
-    keys,
     new,
     packaging,
-    tls,
     training,
-    trust,
     versions,
 )
 from marina.cli.jobs import INTERRUPTED
+from marina.cli.security import keys, tls, trust
 from marina.errors import MarinaError
 from marina.packaging.verify import NotVerifiedError
 from marina.terminal import printable

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from marina.cli import packaging, trust
+from marina.cli import packaging
+from marina.cli.security import trust
 from marina.errors import MarinaError, ModelImportError, PackagingError, WeightsExistError
 from marina.packaging import build, export, zoo
 from marina.packaging import trust as trusted

@@ -79,6 +79,7 @@ def test_the_control_has_no_backup():
         "route": {
             "cluster": f"digits/{A}",
             "timeout": "25s",
+            "idle_timeout": "25s",
             "retry_policy": once(),
             "regex_rewrite": rewritten("a/1.0"),
         },
@@ -106,6 +107,7 @@ def test_a_treatment_s_timeout_includes_the_control_s():
         "route": {
             "cluster": f"digits/{B}",
             "timeout": "60s",  # 30 and 5 of its own, 20 and 5 of the control's
+            "idle_timeout": "60s",
             "retry_policy": backed_up(1, per_try_timeout="35s"),
             "regex_rewrite": rewritten("b/2.0"),
         },
@@ -164,7 +166,7 @@ def test_a_control_that_is_not_ready_refuses_and_a_treatment_goes_to_the_backup(
 def test_the_key_is_the_value_of_the_key_header():
     it = experiment(key_header="X-Session")
     added = split_routes(it, it.variant(B), models())[-1]["request_headers_to_add"][: -len(HIDDEN)]
-    assert [each["header"]["value"] for each in added] == ["digits", B, "%REQ(X-Session)%"]
+    assert [each["header"]["value"] for each in added] == [*("digits", "%UNIQUE_ID%", B, "%REQ(X-Session)%")]
 
 
 @pytest.mark.parametrize(("percent", "numerator"), [(20, 200_000), (0.0001, 1), (100, 1_000_000), (0.00016, 2)])
@@ -186,7 +188,13 @@ def test_a_variant_named_by_header_has_neither_split_nor_backup():
     it = experiment(mirror={"to": A, "percent": 100})
     assert header_routes(it.variant(B), models())[-1] == {
         "match": {"prefix": "/"},
-        "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "route": {
+            "cluster": B,
+            "timeout": "35s",
+            "idle_timeout": "35s",
+            "retry_policy": once(),
+            "regex_rewrite": rewritten("b/2.0"),
+        },
         "request_headers_to_add": HIDDEN,
         "response_headers_to_add": response(B, "header"),
     }
@@ -202,7 +210,13 @@ def test_failed_requests_go_to_the_control():
     assert inner_routes(experiment(), models()) == [
         {
             "match": {"prefix": "/", "headers": [mine]},
-            "route": {"cluster": A, "timeout": "25s", "retry_policy": once(), "regex_rewrite": rewritten("a/1.0")},
+            "route": {
+                "cluster": A,
+                "timeout": "25s",
+                "idle_timeout": "25s",
+                "retry_policy": once(),
+                "regex_rewrite": rewritten("a/1.0"),
+            },
             "request_headers_to_add": HIDDEN,
             "response_headers_to_add": response(A, "fallback"),
         }
@@ -224,7 +238,13 @@ def test_copies_go_to_the_version_of_the_mirror():
     copy, fallback = inner_routes(it, models())
     assert copy == {
         "match": match,
-        "route": {"cluster": B, "timeout": "35s", "retry_policy": once(), "regex_rewrite": rewritten("b/2.0")},
+        "route": {
+            "cluster": B,
+            "timeout": "35s",
+            "idle_timeout": "35s",
+            "retry_policy": once(),
+            "regex_rewrite": rewritten("b/2.0"),
+        },
         "request_headers_to_add": HIDDEN,
         "response_headers_to_add": response(B, "mirror"),
     }

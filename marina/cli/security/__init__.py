@@ -1,0 +1,1 @@
+"""Commands about who may do what: access keys, TLS, trusted signing keys."""
