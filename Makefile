@@ -191,9 +191,9 @@ test: $(DEV) ## run the tests, on trained starter models
 	@$(MARINA) archive starter --jobs $(JOBS)
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
-test-attack: $(DEV) ## attack running bundles in every way of docs/security.md, the long ones too
+test-attack: $(DEV) ## attack running bundles in every way of docs/security.md, the long ones too: an hour
 	@$(MARINA) archive starter --jobs $(JOBS)
-	$(PY) -m pytest tests/serve/attacks -m "long or not long" --durations 10 $(ARGS)
+	$(PY) -m pytest tests/serve/attacks tests/experiments/statistics/test_coverage.py -m "long or not long" --durations 10 $(ARGS)
 
 fuzz: $(DEV) ## send malformed requests to every handler and every route, for TIME=60 seconds each, other ones each time
 	@$(MARINA) archive starter --jobs $(JOBS)

@@ -48,6 +48,17 @@ def test_every_error_that_envoy_or_a_handler_gives_is_explained():
             assert re.search(rf"^\| .*\b{code}\b", page, re.MULTILINE), code
 
 
+def test_every_test_that_the_page_about_security_names_exists():
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    functions = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))}
+    named = set(re.findall(r"\b(test_\w+)\b(?!\.py)", page))
+    assert len(named) > 30
+    assert named <= functions, named - functions
+    for path in re.findall(r"[\w/]*test_\w+\.py", page):
+        assert any(file.as_posix().endswith(f"/{path}") for file in files), path
+
+
 def test_both_readmes_are_short_and_wrapped():
     for page in (README, CHINESE):
         lines = page.splitlines()
