@@ -72,7 +72,9 @@ def test_a_bug_in_an_explanation_is_a_500_of_its_own_row(served):
     assert (bad[0][0], good[0][0]) == (500, 200)
 
 
-@pytest.mark.parametrize("content", [{"n": object()}, {"n": "\ud800"}, {1j: 2}, None], ids=["object", "surrogate", "key", "none"])
+@pytest.mark.parametrize(
+    "content", [{"n": object()}, {"n": "\ud800"}, {1j: 2}, None], ids=["object", "surrogate", "key", "none"]
+)
 def test_a_response_that_cannot_be_written_is_a_500_of_its_own_row(served, monkeypatch, content):
     handler, context = served(Scaling)
     real = handler.encode

@@ -2,7 +2,7 @@
 
 Four filters run in this order: jwt_authn verifies the token and removes it, `registered` (RBAC) admits keys of the
 registry, `scopes` (RBAC) admits keys whose scopes open the path, and local_ratelimit counts the requests of each key.
-Envoy reads their configuration from watched files, which `gateway.publish_keys` writes: no change needs a restart.
+Envoy reads their configuration from watched files and routes, which `gateway` writes: no change needs a restart.
 Other nodes of the bundle have no key, but a client certificate (see marina.serving.envoy.node_tls).
 """
 
@@ -21,6 +21,7 @@ PROVIDER = "marina"
 METADATA, CLAIMS, FAILURE = "envoy.filters.http.jwt_authn", "claims", "failure"
 CACHED_TOKENS = 1000  # of each Envoy thread: verifying a signature takes longer than all the rest
 UNLIMITED = 2**32 - 1
+RATE_LIMIT = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 
 # Paths that need no key: control responds without details (see marina.api.caller).
 OPEN = ("/ready", "/docs", "/openapi.json")
@@ -39,13 +40,17 @@ PATHS = {
 
 
 def filters(settings: Settings) -> list[Json]:
-    """Return the filters, each with its watched file; none where requests need no key."""
+    """Return the filters, all but the last with a watched file each; none where requests need no key.
+
+    The last one limits nothing by itself: see `rates`.
+    """
     if not settings.keys_required:
         return []
-    return [
+    watching = [
         {"name": name, "config_discovery": {"config_source": watched(settings, name), "type_urls": [config["@type"]]}}
         for name, config in configurations(settings, []).items()
     ]
+    return [*watching, {"name": RATES, "typed_config": typed(RATE_LIMIT, stat_prefix="access_keys")}]
 
 
 def inlined(settings: Settings, http_filters: list[Json]) -> list[Json]:
@@ -70,7 +75,6 @@ def configurations(settings: Settings, keys: Sequence[AccessKey]) -> dict[str, J
         JWT: _jwt_authn({own, *(key.signer for key in keys)}),
         REGISTERED: _rbac(_registered(keys, nodes)),
         SCOPES: _rbac(_scopes(keys, nodes)),
-        RATES: _rates(keys),
     }
 
 
@@ -156,12 +160,16 @@ def _has_scope(scope: str) -> Json:
     return _claim("scopes", {"list_match": {"one_of": {"string_match": {"exact": scope}}}})
 
 
-def _rates(keys: Sequence[AccessKey]) -> Json:
-    """Return the token buckets, one for each key with a rate; all workers of Envoy share them."""
+def rates(keys: Sequence[AccessKey]) -> Json:
+    """Return the token buckets, one for each key with a rate.
+
+    They belong to the routes, not to the filter: Envoy makes a filter for each group of clients (limits.client_chains),
+    and a key would have its rate in each of them.
+    """
     action = {"metadata_key": {"key": METADATA, "path": [{"key": CLAIMS}, {"key": "jti"}]}, "descriptor_key": "key"}
     enabled = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     return typed(
-        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        RATE_LIMIT,
         stat_prefix="access_keys",
         filter_enabled=enabled,
         filter_enforced=enabled,

@@ -58,6 +58,7 @@ def publish(
     for assignment in clusters.endpoints(settings, models, extension.upstreams):
         _write(settings, clusters.eds_file(assignment["cluster_name"]), [assignment])
     table = routes.route_table(models, token is not None, process.default_timeout(settings), extension)
+    table["virtual_hosts"][0] |= _rates(settings)
     return {
         "cds": _write(settings, "cds", clusters.clusters(settings, models, extension.upstreams, extension.mirrors)),
         "inner": _write(settings, "inner", [routes.inner_table(extension)]),
@@ -66,9 +67,19 @@ def publish(
 
 
 def publish_keys(settings: Settings, keys: Sequence[AccessKey]) -> None:
-    """Write the watched files of access control; `keys` are those that are active."""
+    """Write the watched files of access control; `keys` are those that are active. `publish` adds their rates."""
     for name, config in access.configurations(settings, keys).items():
         _write(settings, name, [access.resource(name, config)])
+    _write(settings, access.RATES, [access.rates(keys)])
+
+
+def _rates(settings: Settings) -> Json:
+    """Return the rates of the keys as `publish_keys` wrote them, as a field of routes; empty without keys."""
+    file = settings.envoy / f"{access.RATES}.json"
+    if not (settings.keys_required and file.exists()):
+        return {}
+    (config,) = json.loads(file.read_text())["resources"]
+    return {"typed_per_filter_config": {access.RATES: config}}
 
 
 def _secret(token: str) -> Json:

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import httpx
 import jwt
 import pytest
 
@@ -181,6 +182,17 @@ def test_a_key_over_its_rate_gets_429_that_names_the_rate(envoy):
     message = "the key alice may send 1 requests per second"
     assert refused[0].json() == {"code": 429, "type": "TooManyRequestsException", "message": message}
     assert envoy.send("POST", "/predictions/a", other).status_code == 200
+
+
+def test_a_key_has_one_rate_from_however_many_addresses_it_is_used(envoy):
+    key = envoy.key("predict", rate=1)
+    envoy.wait_until_known(key)
+    start, accepted = time.monotonic(), 0
+    for number in range(2, 34):
+        transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
+        with httpx.Client(transport=transport, base_url=envoy.url, trust_env=False) as client:
+            accepted += client.post("/predictions/a", content=b"{}", headers=envoy.bearer(key)).status_code == 200
+    assert accepted <= key.burst + (time.monotonic() - start) + 1
 
 
 def test_the_audit_log_names_who_changed_what_and_who_was_refused(envoy, keys, useless):

@@ -51,8 +51,9 @@ def test_the_bootstrap(settings, places, monkeypatch):
     first, second = config["static_resources"]["listeners"][0]["filter_chains"]
     assert second["filters"][1] is first["filters"][1]
     manager = second["filters"].pop()["typed_config"]
-    script = manager["http_filters"][1]["typed_config"]["default_source_code"]
-    signing = manager["http_filters"][3]["typed_config"]["source_codes"]["marina.feedback_token"]
+    filters = {each["name"]: each["typed_config"] for each in manager["http_filters"]}
+    script = filters["envoy.filters.http.lua"]["default_source_code"]
+    signing = filters["marina.feedback_token"]["source_codes"]["marina.feedback_token"]
     for each, file in ((script, "request.lua"), (signing, "feedback_token.lua")):
         assert each.pop("inline_string").endswith((ROOT / "marina" / "serving" / "envoy" / file).read_text())
     assert_recorded("bootstrap", config, places)
