@@ -101,7 +101,8 @@ def main(program: str) -> None:
         command = [str(gateway.binary()), "-c", str(bootstrap.bootstrap_file(settings)), *options]
     else:
         command = [sys.executable, "-m", {"control": "marina.api.app", "watchdog": "marina.serving.watchdog"}[program]]
-        environment = kept(os.environ, settings.pass_environment, DATABASE_PREFIXES) | settings.environment()
+        database = DATABASE_PREFIXES if program == "control" else ()
+        environment = kept(os.environ, settings.pass_environment, database) | settings.environment()
     if program in {"torchserve", "envoy"}:
         os.chdir(settings.run)  # TorchServe's key_file.json lands in its working directory
     os.execve(command[0], command, environment)  # noqa: S606 - becomes the program, so that it receives signals

@@ -22,9 +22,11 @@ logger = logging.getLogger("marina.serving.watchdog")  # its name also where thi
 POLL_SECONDS = 1.0
 RESPONSE_SECONDS = 1.0
 STOPPED_SECONDS = 2.0
-# Seconds of silence until a program is killed. A restart of TorchServe loads every model again, so it gets time for a
-# long pause of its garbage collector; a restart of control costs no request.
-SILENT_SECONDS = {"envoy": 3.0, "control": 10.0, "torchserve": 10.0}
+# Seconds of silence until a program is killed. On a machine without free processor time a program is late, not dead;
+# and a restart of TorchServe loads every model again.
+SILENT_SECONDS = {"envoy": 10.0, "control": 30.0, "torchserve": 30.0}
+# Where the watchdog itself was late by that much, the silence of others proves nothing.
+LATE_SECONDS = 5.0
 
 Probe = Callable[[], bool]
 
@@ -65,9 +67,13 @@ class Watchdog:
         self._responded: set[int] = set()  # pids: until its first response a program is starting, not silent
         self._silent_since: dict[int, float] = {}
         self._stopped_since: dict[int, float] = {}
+        self._checked_at: float | None = None
 
     def check(self, programs: Mapping[str, int], workers: list[psutil.Process], now: float) -> dict[int, str]:
         """Return the pids to kill, each with the reason; `programs` are pids by name, `now` is a monotonic time."""
+        if self._checked_at is not None and now - self._checked_at > LATE_SECONDS:
+            self._silent_since.clear()
+        self._checked_at = now
         found = {}
         processes = {pid: name for name, pid in programs.items()} | {worker.pid: "a worker" for worker in workers}
         for pid, name in processes.items():

@@ -65,7 +65,7 @@ def _kind(host: str) -> str:
 def relay_rule(settings: Settings) -> str:
     """Return the line of Lua that request.lua decides by whether another node sent a request.
 
-    "certificate": nodes show one; "header": there are nodes without TLS; "none": there are no other nodes.
+    "certificate": nodes show one. "header": without a CA a header is taken for it; a client who forges it hides the
+    variant in the response to itself, and nothing else.
     """
-    rule = "certificate" if settings.ca else "header" if settings.nodes else "none"
-    return f'local RELAYED_BY = "{rule}"\n'
+    return f'local RELAYED_BY = "{"certificate" if settings.ca else "header"}"\n'

@@ -101,7 +101,9 @@ def set_up_process(request: Request) -> None:
     os.environb.update(request.environment)
     os.chdir(request.folder)
     if confine is not None:
-        os.environ["TMPDIR"] = os.environ["TEMP"] = str(confine(str(int(number)), Path.cwd()))
+        temporary = str(confine(str(int(number)), Path.cwd()))
+        # Libraries keep caches below HOME, which a confined worker can't read, and some fail without.
+        os.environ |= dict.fromkeys(("TMPDIR", "TEMP", "HOME", "XDG_CACHE_HOME"), temporary)
     tempfile.tempdir = None  # cached from the server's environment
     sys.argv = request.argv
     sys.path[:0] = search_path(os.environ.get("PYTHONPATH", ""))

@@ -122,7 +122,7 @@ def test_a_foreign_archive_whose_owner_accepts_forms_gets_small_ones(bundle: Bun
 
 def test_a_form_that_falls_back_to_another_version_stays_hidden(bundle: Bundle):
     """The treatment fails, and its requests go on through the inner listener."""
-    seen = len(logged(bundle.settings.var / "foreign.jsonl"))
+    seen = len(logged(bundle.settings.gallery / "foreign.jsonl"))
     for kind in (URLENCODED, "multipart/form-data; boundary=x"):
         response = send(bundle, "/predictions/to-own", b"a=1", kind)
         assert response.status_code == 200, response.text
@@ -132,7 +132,7 @@ def test_a_form_that_falls_back_to_another_version_stays_hidden(bundle: Bundle):
     assert kept.json()["fields"] == {"body": "dict"}
     assert kept.json()["content_type"] == "application/json"
     send(bundle, "/predictions/to-own", b'{"a": 1}', "application/json")
-    log = bundle.settings.var / "foreign.jsonl"
+    log = bundle.settings.gallery / "foreign.jsonl"
     eventually(lambda: len(logged(log)) >= seen + 2, "the mirror gets a copy of the JSON")
     assert {json.dumps(one["fields"]) for one in logged(log)} == {'{"body": "dict"}'}  # no form ever
 

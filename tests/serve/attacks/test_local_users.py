@@ -151,6 +151,7 @@ def test_the_public_port_returns_no_processes_and_no_load(bundle: Bundle):
     assert bundle.http.get("/status").status_code == 404
     assert bundle.http.get("/ready").json() == {
         "ready": True,
+        "warnings": [],
         "models": {"alpha": {"ready": True, "default": "1.0", "versions": {"1.0": {"ready": True, "state": "ready"}}}},
     }
     for path in ("/ready", "/v1/models", "/docs", "/openapi.json"):

@@ -13,8 +13,11 @@ CONFIG = "maxBatchDelay: 1\nbatchSize: 1\nresponseTimeout: 20\nstartupTimeout: 6
 
 
 def pack_echo(bundle: Bundle, name: str, card: bool = True, forms: bool = False, fails: bool = False) -> Path:
-    """Pack and sign an archive, and return the log of its requests, a line of JSON each."""
-    folder, log = bundle.settings.store / f".{name}", bundle.settings.var / f"{name}.jsonl"
+    """Pack and sign an archive, and return the log of its requests, a line of JSON each.
+
+    The log is in the gallery, where a worker may write.
+    """
+    folder, log = bundle.settings.store / f".{name}", bundle.settings.gallery / f"{name}.jsonl"
     folder.mkdir(parents=True)
     files = {"log.txt": str(log), **({"card.json": json.dumps({"name": name})} if card else {})}
     files |= {"fails.txt": ""} if fails else {}

@@ -84,7 +84,9 @@ class SpyHandler:
         self.folder = context.system_properties["model_dir"]
 
     def handle(self, rows, context):
-        return [json.dumps(self.one(row.get("body") or {}, context, index)) for index, row in enumerate(rows)]
+        bodies = [row.get("body") or {} for row in rows]
+        bodies = [json.loads(bytes(body)) if isinstance(body, bytes | bytearray) else body for body in bodies]
+        return [json.dumps(self.one(body, context, index)) for index, body in enumerate(bodies)]
 
     def one(self, body, context, index):
         context.set_response_content_type(index, "application/json")
