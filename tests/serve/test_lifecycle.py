@@ -8,7 +8,7 @@ import grpc
 import httpx
 import pytest
 
-from tests.serve.support.bundle import Bundle, dummy, eventually
+from tests.serve.support.bundle import Bundle, dummy
 from tests.serve.support.wire import messages
 
 pytestmark = pytest.mark.serve
