@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 
 import httpx
 import pytest
@@ -104,6 +105,7 @@ def test_one_bad_image_in_a_batch_of_eight_fails_alone(starters, tests_of):
     management = f"http://127.0.0.1:{starters.settings.management_port}/models"
     token = starters.token("management")
     starters.do("retire", "lenet", "1.0")
+    shutil.copy(starters.settings.store / "lenet-1.0.mar", starters.settings.verified)  # as `marina register` does
     options = {"url": "lenet-1.0.mar", "batch_size": 8, "max_batch_delay": 500, "initial_workers": 1}
     with httpx.Client(headers=token, timeout=60, trust_env=False) as client:
         added = client.post(management, params={**options, "synchronous": "true"})

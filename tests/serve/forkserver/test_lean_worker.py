@@ -23,7 +23,8 @@ def test_both_workers_return_the_same_response(instance: Bundle, fork):
         response = instance.http.post("/predictions/alpha", **sent).json()
         assert psutil.Process(response["pid"]).name().startswith(child.NAME) == (fork == "true")
         assert {**response, "pid": 0} == {
-            "version": "1.0", "length": len(sent["content"]), "pid": 0, "batch": 1, "request_id": "mine", "explain": False,
+            "version": "1.0", "length": len(sent["content"]), "pid": 0, "batch": 1, "request_id": "mine",
+            "explain": False,
         }  # fmt: skip
         assert instance.http.post("/predictions/alpha", content=b"12345").json()["length"] == 5
         cards = instance.http.get("/v1/models").json()
