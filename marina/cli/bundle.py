@@ -15,7 +15,6 @@ from marina.files import PRIVATE_UMASK, make_private
 from marina.packaging.adoption import adopt
 from marina.packaging.verify import NotVerifiedError, identity
 from marina.security import exposure
-from marina.security.key_registry import KeyRegistry
 from marina.serving import supervisor
 from marina.serving.envoy import bootstrap, gateway
 from marina.serving.reconciler import desired_state, model_store, restore, verified_store
@@ -99,6 +98,8 @@ def _publish_keys(settings: Settings) -> int:
     """Publish the active access keys before Envoy starts, if requests need one; return their number."""
     if not settings.keys_required:
         return 0
+    from marina.security.key_registry import KeyRegistry  # SQLAlchemy takes half a second to import
+
     active = KeyRegistry(settings).active()
     gateway.publish_keys(settings, active)
     return len(active)

@@ -35,6 +35,7 @@ def test_the_defaults_are_the_documented_ones():
         "guard": None,
         "ramp": None,
         "bandit": None,
+        "reward": {"low": 0.0, "high": 1.0},
     }
     assert result.weights == {A: 90, "b@2": 10}
     assert Guard().model_dump() == {"errors": 0.01, "latency": 1.25}

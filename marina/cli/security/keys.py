@@ -4,7 +4,7 @@ import getpass
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,15 +14,23 @@ from marina import instance
 from marina.errors import AccessKeyError
 from marina.security import access_keys, scopes
 from marina.security.access_keys import AccessKey, SigningKey
-from marina.security.key_registry import KeyRegistry
 from marina.settings import Settings
+
+if TYPE_CHECKING:
+    from marina.security.key_registry import KeyRegistry
 
 app = typer.Typer(help="Create, list and revoke the access keys that requests need.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True)
 hints = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _publish(settings: Settings, registry: KeyRegistry) -> None:
+def _registry(settings: Settings) -> "KeyRegistry":
+    from marina.security.key_registry import KeyRegistry  # SQLAlchemy takes half a second to import
+
+    return KeyRegistry(settings)
+
+
+def _publish(settings: Settings, registry: "KeyRegistry") -> None:
     """Let a running bundle follow at once; control would within a second."""
     from marina.serving.envoy import gateway
 
@@ -55,7 +63,7 @@ def create(
     seconds = access_keys.seconds_of(expires)
     signing = SigningKey(settings.keys)
     key = access_keys.new_key(signing.public, name or getpass.getuser(), chosen, seconds, rate, burst, time.time())
-    registry = KeyRegistry(settings)
+    registry = _registry(settings)
     registry.add(key)
     _publish(settings, registry)
     hints.print(f"key {key.id} of {key.name}: {', '.join(key.scopes)}; {_limit(key)}; until {_date(key.expires)}")
@@ -72,7 +80,7 @@ def list_() -> None:
     """List every key: who holds it, what it allows, and until when."""
     now = time.time()
     table = Table("id", "name", "state", "scopes", "limit", "created", "expires")
-    for key in KeyRegistry(Settings()).all():
+    for key in _registry(Settings()).all():
         words = (key.id, key.name, key.state(now), ", ".join(key.scopes), _limit(key), _date(key.created))
         table.add_row(*words, _date(key.expires))
     if table.row_count:
@@ -85,7 +93,7 @@ def list_() -> None:
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="of `marina key list`")]) -> None:
     """Revoke a key, for good: every node refuses it within two seconds."""
     settings = Settings()
-    registry = KeyRegistry(settings)
+    registry = _registry(settings)
     key = registry.revoke(key_id)
     _publish(settings, registry)
     console.print(f"key {key.id} of {key.name} is revoked")
