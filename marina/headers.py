@@ -27,6 +27,7 @@ EXPERIMENT_KEY = "x-marina-key"  # value of the header by which the experiment a
 SENT_CONTENT_TYPE = "x-marina-content-type"  # of the client's request, where Envoy hides it from TorchServe
 MIRROR = "x-marina-mirror"  # the variant that gets a copy of the request
 CALLER = "x-marina-caller"  # to control: the access key or the node that Envoy verified (marina.security.caller)
+CALLER_PROOF = "x-marina-caller-proof"  # to control: proves that Envoy has set CALLER
 
 # Headers of requests that hold credentials: of the client, or of Envoy for TorchServe. No handler sees them.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})

@@ -8,15 +8,21 @@ from fastapi import Depends, Header, HTTPException, Request
 from marina import headers
 from marina.api.cards import ReconcilerDependency
 from marina.api.exception_handlers import FieldError
-from marina.security.caller import Caller, parse
+from marina.security.caller import Caller, parse, proof
 from marina.serving.torchserve.client import Keys
+from marina.settings import Settings
 
 
 def verified_caller(request: Request, reconciler: ReconcilerDependency) -> Caller:
     """Return the caller that Envoy verified; nobody where requests need no key. A FastAPI dependency."""
-    if not reconciler.settings.keys_required:
+    if not (reconciler.settings.keys_required and _through_envoy(request, reconciler.settings)):
         return Caller()
     return parse(request.headers.get(headers.CALLER, ""))
+
+
+def _through_envoy(request: Request, settings: Settings) -> bool:
+    given = request.headers.get(headers.CALLER_PROOF, "")
+    return secrets.compare_digest(given.encode(), proof(settings).encode())
 
 
 CallerDependency = Annotated[Caller, Depends(verified_caller)]

@@ -1,6 +1,7 @@
 """`marina serve`, `stop`, `status` and `logs`."""
 
 import os
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from marina.serving.reconciler.model_store import Archive
 from marina.serving.reconciler.restore import NamedModels
 from marina.serving.torchserve import process
 from marina.settings import Settings
+from marina.terminal import printable
 
 
 def _refused(settings: Settings, archives: list[Archive]) -> dict[Archive, str]:
@@ -185,4 +187,7 @@ def logs() -> None:
     files = [str(file) for file in sorted(settings.logs.glob("*")) if file.suffix in {".log", ".out", ".err"}]
     if not files:
         raise MarinaError(f"no logs in {settings.logs}: `make serve` first")
-    os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606, S607 - becomes the `tail` of this system
+    tail = ["tail", "-n", "20", "-F", *files]
+    with subprocess.Popen(tail, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        for line in process.stdout or ():  # clients and handlers wrote some of it
+            print(printable(line), end="", flush=True)

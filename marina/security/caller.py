@@ -1,10 +1,17 @@
 """The caller that Envoy verified, as a header for control.
 
-Envoy overwrites the header in every request to control, so no client can forge it.
+Envoy overwrites the header in every request to control, so no client can forge it. Nor can code in a worker, which may
+connect to control's socket: Envoy adds a proof, a secret that workers can't read.
 """
 
 import re
+import secrets
 from dataclasses import dataclass
+
+from filelock import FileLock
+
+from marina.files import write_atomic
+from marina.settings import Settings
 
 # Envoy's formatters; one that has no value is left empty.
 CLAIM = "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:claims:{name})%"
@@ -39,3 +46,14 @@ def parse(header: str) -> Caller:
     """
     found = PATTERN.fullmatch(header)
     return Caller(*found.groups()) if found else Caller()
+
+
+def proof(settings: Settings) -> str:
+    """Return the secret that Envoy adds to requests to control; made on first use, readable by this user alone."""
+    file = settings.run / "caller_proof"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            if not file.exists():
+                write_atomic(file, secrets.token_urlsafe())
+    return file.read_text()

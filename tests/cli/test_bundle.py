@@ -1,6 +1,7 @@
 """The commands serve, stop, status and logs."""
 
 import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -148,17 +149,24 @@ def test_status_is_printed_as_json_for_scripts(running, capsys):
     assert printed["models"]["cat"]["versions"]["1.0"]["state"] == "failed"
 
 
-def test_logs_are_followed(settings, monkeypatch):
+def test_logs_are_followed_without_their_control_characters(settings, monkeypatch, capsys):
     with pytest.raises(MarinaError) as none:
         bundle.logs()
     assert str(none.value) == f"no logs in {settings.logs}: `make serve` first"
     for name in ("b.out", "a.log", "c.err", "d.txt"):
         (settings.logs / name).touch()
-    became = []
-    monkeypatch.setattr(bundle.os, "execvp", lambda *program: became.append(program))
+    (settings.logs / "a.log").write_bytes(b'{"request_id": "a\x1b[2J\xc2\x9b31m\xff"}\n')  # clients choose the id
+    started, popen = [], subprocess.Popen
+
+    def follow(command, **options):
+        started.append(command)
+        return popen(["cat", *command[4:]], **options)  # ends, unlike tail
+
+    monkeypatch.setattr(bundle.subprocess, "Popen", follow)
     bundle.logs()
     files = [str(settings.logs / name) for name in ("a.log", "b.out", "c.err")]
-    assert became == [("tail", ["tail", "-n", "20", "-F", *files])]
+    assert started == [["tail", "-n", "20", "-F", *files]]
+    assert capsys.readouterr().out == '{"request_id": "a\\x1b[2J\\x9b31m\ufffd"}\n'
 
 
 def test_one_port_moves_the_whole_bundle(settings, steps, monkeypatch):

@@ -180,6 +180,7 @@ def rates(keys: Sequence[AccessKey]) -> Json:
             for key in keys
             if key.rate is not None
         ],
+        rate_limited_as_resource_exhausted=True,  # in gRPC, where 429 would be UNAVAILABLE
         response_headers_to_add=[{"header": {"key": "retry-after", "value": "1"}}],
     )
 

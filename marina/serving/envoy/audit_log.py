@@ -13,6 +13,8 @@ from marina.serving.envoy.config import Json, typed
 from marina.settings import Settings
 
 REFUSED = (401, 403, 429)
+# Envoy refuses requests with a content type of gRPC by status 200 and one of these.
+REFUSED_GRPC = ("UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
 MAX_BYTES, BACKUPS = 20_000_000, 5
 
 
@@ -41,7 +43,8 @@ def access_logs(settings: Settings) -> list[Json]:
     kind = "extensions.access_loggers.file.v3.FileAccessLog"
     log = typed(kind, path=str(audit_file(settings)), log_format={"json_format": fields})
     audited = [_below(path) for scope in (FEEDBACK, EXPERIMENTS, MANAGE) for path in PATHS[scope]]
-    either = {"or_filter": {"filters": [*audited, *map(_status, REFUSED)]}}
+    grpc = {"grpc_status_filter": {"statuses": list(REFUSED_GRPC)}}
+    either = {"or_filter": {"filters": [*audited, *map(_status, REFUSED), grpc]}}
     return [{"name": "audit", "filter": either, "typed_config": log}]
 
 

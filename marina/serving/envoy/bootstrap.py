@@ -24,6 +24,9 @@ ERRORS = {
 }
 # "misc" would warn of every field of limits.body_buffer, which is marked as work in progress: docs/decisions/0082.
 LOG_OPTIONS = ("-l", "warning", "--component-log-level", "misc:error")
+# What Marina requests of the admin interface. Code in a worker may connect to it, too: no path here ends or changes
+# Envoy, or shows its configuration, which holds the key of feedback tokens.
+ADMIN_PATHS = ({"prefix": "/stats?"}, {"exact": "/ready"}, {"exact": "/reopen_logs"})
 LUA = Path(__file__).with_name("request.lua")
 FEEDBACK_LUA = Path(__file__).with_name("feedback_token.lua")
 
@@ -214,7 +217,11 @@ def bootstrap(settings: Settings) -> Json:
     return {
         "overload_manager": limits.overload_manager(settings, process.max_request_bytes(settings)),
         "node": {"id": "marina", "cluster": "marina"},
-        "admin": {"address": listening_pipe(settings.admin_socket), "ignore_global_conn_limit": True},
+        "admin": {
+            "address": listening_pipe(settings.admin_socket),
+            "ignore_global_conn_limit": True,
+            "allow_paths": list(ADMIN_PATHS),
+        },
         "dynamic_resources": {"cds_config": watched(settings, "cds")},
         "static_resources": {"listeners": [listener, inner_listener(settings)]},
     }

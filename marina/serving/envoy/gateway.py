@@ -12,6 +12,7 @@ import httpx
 
 from marina.errors import MarinaError
 from marina.files import write_atomic
+from marina.security import caller
 from marina.security.access_keys import AccessKey
 from marina.serving.envoy import access, bootstrap, certificate, clusters, routes
 from marina.serving.envoy.config import Json, typed
@@ -57,7 +58,9 @@ def publish(
         _write(settings, "sds", [_secret(token)])
     for assignment in clusters.endpoints(settings, models, extension.upstreams):
         _write(settings, clusters.eds_file(assignment["cluster_name"]), [assignment])
-    table = routes.route_table(models, token is not None, process.default_timeout(settings), extension)
+    table = routes.route_table(
+        models, token is not None, process.default_timeout(settings), extension, caller.proof(settings)
+    )
     table["virtual_hosts"][0] |= _rates(settings)
     return {
         "cds": _write(settings, "cds", clusters.clusters(settings, models, extension.upstreams, extension.mirrors)),

@@ -11,7 +11,7 @@ function envoy_on_request(request)
   end
 
   -- Clients must not set these headers: the routes set them.
-  for _, name in ipairs({ "experiment", "exposure", "variant", "key", "mirror", "caller" }) do
+  for _, name in ipairs({ "experiment", "exposure", "variant", "key", "mirror", "caller", "caller-proof" }) do
     headers:remove("x-marina-" .. name)
   end
   -- Set by another node, which has hidden the content type. With any other content type a client has made it up.

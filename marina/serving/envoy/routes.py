@@ -23,6 +23,9 @@ ROUTES, INNER, TOKEN = "marina", "inner", "inference-token"
 # TorchServe may use all of its responseTimeout; after that Envoy responds.
 GRACE_SECONDS = 5
 HOLD_SECONDS = 3
+# A model and perhaps a version, nothing else: TorchServe takes /predictions/a/ and /predictions/a/1.0/x for a, and so a
+# request would get round the routes of a model of ours.
+FOREIGN_PATH = f"/({'|'.join((*VERBS, 'wfpredict'))})/[^/%]+(/[^/%]+)?"
 ANY_SIZE = 1 << 31  # bytes of a request
 CONTROL_PATHS = ("/v1", "/docs", "/openapi.json", "/ready")
 # Retry only what never reached TorchServe: a second inference would double the load.
@@ -118,14 +121,16 @@ def model_routes(name: str, model: ModelRouteState) -> list[Json]:
     return routes
 
 
-def marina_routes() -> list[Json]:
+def marina_routes(proof: str = "") -> list[Json]:
     """Return the routes to Marina's own API and to metrics.
 
-    Control reads the client's own Authorization header, so no token is injected, and the caller that Envoy verified.
+    Control reads the client's own Authorization header, so no token is injected, and the caller that Envoy verified,
+    with the `proof` that it was Envoy.
     """
     disabled = typed("config.route.v3.FilterConfig", config={}, disabled=True)
     plain = {"typed_per_filter_config": {"envoy.filters.http.credential_injector": disabled}}
-    caller = header_additions({headers.CALLER: caller_header.FORMAT}, "OVERWRITE_IF_EXISTS_OR_ADD")
+    verified = {headers.CALLER: caller_header.FORMAT, headers.CALLER_PROOF: proof}
+    caller = header_additions(verified, "OVERWRITE_IF_EXISTS_OR_ADD")
     control = {**plain, "request_headers_to_add": caller}
     return [
         *({**forward({"path_separated_prefix": path}, "control", 60), **control} for path in CONTROL_PATHS),
@@ -136,7 +141,7 @@ def marina_routes() -> list[Json]:
 
 def foreign_routes(torchserve_is_up: bool, deadline: float) -> list[Json]:
     """Return the routes to models that were registered by TorchServe's own API, and to its health check: no forms."""
-    matches: list[Json] = [{"prefix": f"/{verb}/"} for verb in (*VERBS, "wfpredict")]
+    matches: list[Json] = [{"safe_regex": {"regex": FOREIGN_PATH}}]
     matches += [{"path": "/ping"}, {"path": "/", "headers": [header_match(":method", "OPTIONS")]}]
     if torchserve_is_up:
         refusals = [refusal for match in matches for refusal in refused_forms(match)]
@@ -145,11 +150,18 @@ def foreign_routes(torchserve_is_up: bool, deadline: float) -> list[Json]:
 
 
 def route_table(
-    models: Models, torchserve_is_up: bool, deadline: float, extension: RouteExtension = NO_EXTENSION
+    models: Models,
+    torchserve_is_up: bool,
+    deadline: float,
+    extension: RouteExtension = NO_EXTENSION,
+    proof: str = "",
 ) -> Json:
-    """Return the RouteConfiguration of the public listener; `deadline` (seconds) applies to foreign models."""
+    """Return the RouteConfiguration of the public listener.
+
+    `deadline` (seconds) applies to foreign models; `proof` shows control that a request came through Envoy.
+    """
     routes = [route for name, model in models.items() for route in model_routes(name, model)]
-    routes += marina_routes() + foreign_routes(torchserve_is_up, deadline)
+    routes += marina_routes(proof) + foreign_routes(torchserve_is_up, deadline)
     routes.append(direct_response({"prefix": "/"}, 404, "there is nothing at this path: see /docs"))
     content: Json = {"routes": routes}
     if extension.matchers:

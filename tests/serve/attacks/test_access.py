@@ -212,6 +212,26 @@ def test_the_audit_log_names_who_changed_what_and_who_was_refused(envoy, keys, u
     assert "secret" not in text
 
 
+def test_refused_requests_of_grpc_are_audited(envoy, keys):
+    """Envoy's refusal of such a content type has the status 200."""
+    slow = envoy.key("predict", rate=1)
+    envoy.wait_until_known(slow)
+    rated = [(f"grpc-rate-{number}", slow) for number in range(9)]
+    for request_id, key in (("grpc-no-key", None), ("grpc-scope", keys["metrics"]), *rated):
+        sent = {"X-Request-Id": request_id, "Content-Type": "application/grpc"}
+        assert envoy.send("POST", "/predictions/a", key, **sent).status_code == 200
+    file = audit_log.audit_file(envoy.settings)
+    for request_id in ("grpc-no-key", "grpc-scope", "grpc-rate-8"):
+        eventually(lambda wanted=request_id: wanted in file.read_text(), f"{request_id} is in the log", 15)
+
+
+@pytest.mark.parametrize("path", ["a/", "a/1.0/", "a/1.0/x", "%25a"])
+def test_no_spelling_of_a_path_gets_round_the_routes_of_a_model(envoy, keys, path):
+    """TorchServe reads the first three as a model and its version."""
+    response = envoy.send("POST", f"/predictions/{path}", keys["predict"])
+    assert "torchserve-token" not in response.text
+
+
 @pytest.mark.long
 def test_500_requests_in_a_second_at_rate_50_give_50(envoy):
     key = envoy.key("predict", rate=50)

@@ -66,6 +66,18 @@ def test_the_start_says_what_is_exposed(keyed):
     assert 'Authorization: Bearer $MARINA_API_KEY"' in keyed.printed
 
 
+def test_a_worker_that_claims_to_be_envoy_is_no_operator(keyed):
+    """Landlock does not cover connections: code in a worker reaches control's socket."""
+    transport = httpx.HTTPTransport(uds=str(keyed.settings.control_socket))
+    forged = {"x-marina-caller": "key=0a1b;name=eve;node=", "x-marina-caller-proof": "guessed"}
+    with httpx.Client(transport=transport, base_url="http://control", headers=forged) as worker:
+        requests = (("GET", "/v1/keys"), ("DELETE", "/v1/keys/0a1b"), ("POST", "/v1/experiments/x/stop"))
+        assert [worker.request(*each).status_code for each in requests] == [401] * 3
+    token = known(keyed, create(keyed, "manage"))
+    sent = {"authorization": f"Bearer {token}", **forged}
+    assert "alice" in keyed.http.get("/v1/keys", headers=sent).text
+
+
 def test_every_service_opens_for_its_scope_alone(keyed):
     useless = known(keyed, create(keyed, "explain:nothing"))
     for method, path, scope in ROUTES:

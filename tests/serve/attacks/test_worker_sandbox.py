@@ -69,6 +69,7 @@ def test_a_worker_reads_its_own_model_and_nothing_that_is_secret(bundle: Bundle)
     secrets = [
         *(settings.keys / "signing.pem", settings.key_file, settings.run / "instance.json", settings.verified),
         *(settings.run / "config.properties", settings.run / "supervisord.conf", settings.run / "python"),
+        *(settings.run / "caller_proof", settings.envoy / "rds.json"),
         *(settings.var / "experiments.db", settings.logs / "access.log", settings.state / "models.json"),
         *(settings.store / "other-1.0.mar", f"{other['folder']}/spy_handler.py", f"{other['temporary']}/x"),
         *("/etc/shadow", "/root/.bashrc", Path.home() / ".ssh", Path.home() / ".aws" / "credentials"),
@@ -123,6 +124,21 @@ def test_a_worker_orders_no_fork_with_rules_of_its_choice(bundle: Bundle):
 def test_a_worker_does_not_steer_the_supervisor(bundle: Bundle):
     ((_, text),) = spy(bundle, ("supervise", str(supervisor.socket(bundle.settings))))["attempts"]
     assert "401" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/quitquitquit"),
+        ("POST", "/drain_listeners"),
+        ("POST", "/logging?level=trace"),
+        ("GET", "/config_dump"),
+    ],
+)
+def test_a_worker_neither_steers_envoy_nor_reads_its_configuration(bundle: Bundle, method: str, path: str):
+    ((_, status),) = spy(bundle, ("request", f"{bundle.settings.admin_socket} {method} {path}"))["attempts"]
+    assert "403" in status
+    assert bundle.http.get("/ready").status_code == 200
 
 
 def test_the_temporary_folders_are_the_owners_alone(bundle: Bundle):

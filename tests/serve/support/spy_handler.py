@@ -79,6 +79,16 @@ def supervise(path):
         return connection.recv(100).decode()
 
 
+def request(order):
+    """Send an HTTP request to a unix socket: "<path of the socket> <method> <path>"; return its status line."""
+    path, method, target = order.split(" ")
+    caller = "x-marina-caller: key=0a1b;name=eve;node=\r\nx-marina-caller-proof: guessed\r\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        connection.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{caller}Connection: close\r\n\r\n".encode())
+        return connection.recv(1000).decode().splitlines()[0]
+
+
 class SpyHandler:
     def initialize(self, context):
         self.folder = context.system_properties["model_dir"]

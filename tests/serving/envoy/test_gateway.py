@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from marina.errors import MarinaError
+from marina.security import caller
 from marina.serving.envoy import bootstrap, clusters, gateway, routes
 from marina.serving.envoy.gateway import Gateway
 from marina.serving.envoy.route_state import ModelRouteState, RouteExtension, Upstream, VersionRouteState
@@ -31,7 +32,7 @@ def test_publish_writes_every_file_with_the_version_that_it_returns(settings):
         assert content["version_info"] == version
         assert len(version) == 16
     assert resources(settings, "cds") == clusters.clusters(settings, MODELS, extension.upstreams, extension.mirrors)
-    assert resources(settings, "rds") == [routes.route_table(MODELS, True, 60, extension)]
+    assert resources(settings, "rds") == [routes.route_table(MODELS, True, 60, extension, caller.proof(settings))]
     assert resources(settings, "inner") == [routes.inner_table(extension)]
     assignments = clusters.endpoints(settings, MODELS, extension.upstreams)
     assert [resources(settings, "eds-cat@1.0"), resources(settings, "eds-u")] == [[each] for each in assignments]
@@ -47,7 +48,7 @@ def test_publish_writes_every_file_with_the_version_that_it_returns(settings):
 def test_without_a_token_torchserve_is_closed_and_the_old_token_stays(settings):
     gateway.publish(settings, MODELS, None)
     assert not (settings.envoy / "sds.json").exists()
-    assert resources(settings, "rds") == [routes.route_table(MODELS, False, 60)]
+    assert resources(settings, "rds") == [routes.route_table(MODELS, False, 60, proof=caller.proof(settings))]
     assert resources(settings, "cds") == clusters.clusters(settings, MODELS, (), ())
 
 
@@ -67,7 +68,7 @@ def test_closing_responds_for_every_model_and_keeps_a_token(settings):
             "1.0", {"1.0": VersionRouteState(0, (503, "cat 1.0 is not ready: it is being started, see /ready"))}
         )
     }
-    assert resources(settings, "rds") == [routes.route_table(closed, False, 60)]
+    assert resources(settings, "rds") == [routes.route_table(closed, False, 60, proof=caller.proof(settings))]
     assert resources(settings, "sds")[0]["generic_secret"]["secret"]["inline_string"] == "none-yet"
     gateway.publish(settings, MODELS, "secret")
     gateway.close(settings, desired_state.load(settings).closed_routes())
