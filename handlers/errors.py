@@ -1,8 +1,8 @@
-"""Errors of a request, and the body with which a client receives them.
+"""Errors of a request, and the body with which a client receives them::
 
-BadRequest            400  the client can correct it: the body names the field and gives the reason
-  TooManyRequests     429  nothing is wrong with the request itself: the client can send it again, after Retry-After
-everything else       500  a bug or a broken output: the client can only report the request id
+    BadRequest           400  the client can correct it: the body names the field and gives the reason
+      TooManyRequests    429  nothing is wrong with the request itself: the client can send it again, after Retry-After
+    everything else      500  a bug or a broken output: the client can only report the request id
 
 Only these two are raised by handlers on purpose; `handlers/isolation.py` turns each error into a response.
 """
