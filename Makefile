@@ -218,6 +218,7 @@ lint: $(DEV) ## ruff, mypy --strict, layers of imports, copied code, wording, do
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/jscpd
 	$(PY) tests/lint/wording.py $$(git ls-files '*.py' '*.md')
+	$(PY) tests/lint/file_sizes.py $$(git ls-files 'marina/*.py' 'handlers/*.py' 'models/*.py')
 	$(VENV)/bin/sphinx-build -q -W docs docs/_build/html
 	$(PY) tests/lint/audit.py --if-reachable
 

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from marina import instance
 from marina.errors import MarinaError
+from marina.folders import MAX_SOCKET_FOLDER_BYTES, private_folder
 from marina.serving import launch
-from marina.settings import MAX_SOCKET_FOLDER_BYTES, ROOT, Settings, private_folder
+from marina.settings import ROOT, Settings
 from tests.serving import conftest as serving
 
 no_settings_of_this_machine = serving.no_settings_of_this_machine
