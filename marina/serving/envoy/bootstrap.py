@@ -22,7 +22,7 @@ ERRORS = {
     503: "ServiceUnavailableException",
     504: "GatewayTimeoutException",
 }
-# "misc" would warn of every field of limits.body_buffer, which is marked as work in progress: docs/decisions/0082.
+# "misc" would warn of every field of limits.body_buffers, which is marked as work in progress: docs/decisions/0082.
 LOG_OPTIONS = ("-l", "warning", "--component-log-level", "misc:error")
 # What Marina requests of the admin interface. Code in a worker may connect to it, too: no path here ends or changes
 # Envoy, or shows its configuration, which holds the key of feedback tokens.
@@ -124,7 +124,7 @@ def filters(settings: Settings, limit: int) -> list[Json]:
     script = node_tls.relay_rule(settings) + LUA.read_text()
     return [
         *access.filters(settings),  # first: nothing of a request is read before its key is verified
-        limits.body_buffer(settings, limit),
+        *limits.body_buffers(settings, limit),
         {
             "name": "envoy.filters.http.lua",
             "typed_config": typed("extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": script}),

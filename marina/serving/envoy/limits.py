@@ -113,11 +113,13 @@ def http_options(settings: Settings) -> Json:
     }
 
 
-def body_buffer(settings: Settings, longest_body: int) -> Json:
-    """Return the filter that waits for the whole body: a slow client must not hold TorchServe's memory.
+def body_buffers(settings: Settings, longest_body: int) -> list[Json]:
+    """Return the filters that wait for the whole body: a slow client must not hold TorchServe's memory.
 
-    It keeps BODY_BUFFER bytes of each body in memory and the rest in an unnamed file under var/. The body is forwarded
-    with a content length, whether the client has sent one or not.
+    The first keeps BODY_BUFFER bytes of each body in memory and the rest in an unnamed file under var/. The body is
+    forwarded with a content length, whether the client has sent one or not. The second holds the body again until it
+    is complete, which it is at once: without it Envoy 1.40 aborts if a later filter responds while the first one is
+    still passing on the pieces, as the router does with a 404.
     """
     request = {
         "behavior": {"fully_buffer_and_always_inject_content_length": {}},
@@ -125,14 +127,18 @@ def body_buffer(settings: Settings, longest_body: int) -> Json:
         "storage_buffer_bytes_limit": longest_body - BODY_BUFFER,
     }
     kind = "extensions.filters.http.file_system_buffer.v3.FileSystemBufferFilterConfig"
-    config = typed(
+    on_disk = typed(
         kind,
         manager_config={"thread_pool": {"thread_count": FILE_THREADS}},
         storage_buffer_path=str(settings.sockets),
         request=request,
         response={"behavior": {"bypass": {}}},
     )
-    return {"name": "envoy.filters.http.file_system_buffer", "typed_config": config}
+    complete = typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=longest_body)
+    return [
+        {"name": "envoy.filters.http.file_system_buffer", "typed_config": on_disk},
+        {"name": "envoy.filters.http.buffer", "typed_config": complete},
+    ]
 
 
 def listener_options() -> Json:

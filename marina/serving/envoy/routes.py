@@ -177,6 +177,6 @@ def inner_table(extension: RouteExtension) -> Json:
 
 
 def _table(name: str, content: Json) -> Json:
-    # A request can be sent again, or copied to a mirror, whatever its size: limits.body_buffer has bounded it.
+    # A request can be sent again, or copied to a mirror, whatever its size: limits.body_buffers has bounded it.
     host = {"name": name, "domains": ["*"], "request_body_buffer_limit": ANY_SIZE, **content}
     return typed("config.route.v3.RouteConfiguration", name=name, virtual_hosts=[host])

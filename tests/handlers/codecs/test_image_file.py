@@ -102,9 +102,9 @@ def test_a_large_image_is_reduced_while_decoding_and_looks_the_same(mode, kind, 
     fast = codec.pixels(data).int()
     monkeypatch.setattr(image_file, "reduction", lambda shrink: 1)
     exact = codec.pixels(data).int()
-    assert (fast - exact).abs().max() <= 12
+    assert (fast - exact).abs().max() <= 16
     assert (fast - exact).abs().float().mean() <= 4
-    assert exact.float().std() > 20
+    assert exact.float().std() > 12  # grey of three independent channels varies less than colour
 
 
 @pytest.mark.parametrize("size", [(1_900, 1_050), (300, 200)])

@@ -45,7 +45,7 @@ def attack(bundle: Bundle, folder: Path, *limits: str) -> int:
 
 
 def test_no_generated_request_is_answered_with_a_server_error(starters: Bundle, tmp_path: Path):
-    assert attack(starters, tmp_path, "--max-examples", "4", "--seed", "1") > 300
+    assert attack(starters, tmp_path, "--max-time", "45", "--max-examples", "4", "--seed", "1") > 100
 
 
 @pytest.mark.long

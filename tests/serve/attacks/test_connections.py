@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import psutil
 import pytest
 
@@ -85,6 +86,15 @@ def test_bodies_without_their_last_byte_do_not_fill_the_memory(tmp_path):
         assert statuses | innocents(envoy) == {200}
         peers[0].sendall(b"x")
         assert b"200 OK" in peers[0].recv(100)
+
+
+@pytest.mark.parametrize("size", [300_000, MIB + 1, LONGEST])
+def test_a_long_body_that_envoy_refuses_itself_does_not_end_it(tmp_path, size):
+    """file_system_buffer passes on what waits on disk while the router has already responded."""
+    with envoy_with(tmp_path) as envoy, httpx.Client(base_url=envoy.settings.url, trust_env=False) as client:
+        statuses = {client.post("/none", content=bytes(size)).status_code for _ in range(5)}
+        assert statuses == {404}
+        assert envoy.process.poll() is None
 
 
 def test_a_body_that_never_ends_is_ended(tmp_path):

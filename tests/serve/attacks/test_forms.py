@@ -79,13 +79,7 @@ def test_without_a_content_type_there_is_none(bundle: Bundle):
 
 
 PATHS = ["/predictions/foreign", "/predictions/foreign/1.0", "/explanations/foreign", "/explanations/foreign/1.0"]
-PATHS += [
-    "/predictions/foreign/",
-    "/predictions/own/",
-    "/predictions/own/1.0/",
-    "/predictions/%6Fwn/9.9",
-    "/predictions/none",
-]
+PATHS += ["/predictions/%6Fwn/9.9", "/predictions/none"]
 PATHS += ["/wfpredict/own", "/wfpredict/none", "/ping"]
 
 
@@ -98,6 +92,13 @@ def test_every_other_path_to_torchserve_refuses_forms(bundle: Bundle, path):
             continue
         assert response.status_code == 415, (path, kinds, response.text)
         assert (response.json()["code"], response.json()["type"]) == (415, "UnsupportedMediaTypeException")
+
+
+@pytest.mark.parametrize("path", ["/predictions/foreign/", "/predictions/own/", "/predictions/own/1.0/"])
+def test_a_path_with_a_slash_at_its_end_leads_nowhere(bundle: Bundle, path):
+    for kind in KINDS:
+        response = send(bundle, path, b"a=1", kind)
+        assert (response.status_code, response.json()["type"]) == (404, "ResourceNotFoundException"), response.text
 
 
 def test_a_foreign_archive_gets_everything_else_as_sent(bundle: Bundle):
